@@ -1,0 +1,138 @@
+//! Where the key comes from that a session token is verified with.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
+
+use jsonwebtoken::{
+    DecodingKey,
+    jwk::{AlgorithmParameters, JwkSet},
+};
+use tokio::{
+    sync::Mutex,
+    time::{Instant, timeout},
+};
+
+use crate::{
+    clerk::users::{BackendApi, ClerkError},
+    upstream::{Deadline, NoAnswer},
+};
+
+/// The keys of one Clerk instance.
+pub enum SessionKeys {
+    /// `CLERK_JWT_KEY`: the instance's one key, known from the start. No network is needed.
+    Given(Arc<DecodingKey>),
+    /// The key set that Clerk serves, read when a token first needs it.
+    Fetched(KeySet),
+}
+
+impl SessionKeys {
+    /// The key with the id that a token names, or `None` where the instance has no such key.
+    /// The id is untrusted input: anybody can send a token that names any.
+    pub async fn find(
+        &self,
+        key_id: Option<&str>,
+        deadline: Deadline,
+    ) -> Result<Option<Arc<DecodingKey>>, ClerkError> {
+        match self {
+            Self::Given(key) => Ok(Some(Arc::clone(key))),
+            Self::Fetched(set) => match key_id {
+                Some(key_id) => set.find(key_id, deadline).await,
+                None => Ok(None),
+            },
+        }
+    }
+}
+
+/// A cached JWK set. It is read again once an hour, so that a key that was withdrawn loses its
+/// force, and when a token names a key that it lacks, so that a new one works at once.
+pub struct KeySet {
+    api: BackendApi,
+    fetched: RwLock<Option<Fetched>>,
+    fetching: Mutex<()>,
+}
+
+struct Fetched {
+    keys: HashMap<String, Arc<DecodingKey>>,
+    at: Instant,
+}
+
+impl KeySet {
+    /// As long as Clerk's own SDKs keep it.
+    const MAX_AGE: Duration = Duration::from_hours(1);
+
+    /// Tokens with invented key ids cost one request in this time, not one each.
+    const PAUSE_AFTER_A_MISS: Duration = Duration::from_secs(30);
+
+    /// Nothing is read until a token needs it.
+    pub fn new(api: BackendApi) -> Self {
+        Self {
+            api,
+            fetched: RwLock::new(None),
+            fetching: Mutex::new(()),
+        }
+    }
+
+    async fn find(
+        &self,
+        key_id: &str,
+        deadline: Deadline,
+    ) -> Result<Option<Arc<DecodingKey>>, ClerkError> {
+        if let Known::Sure(found) = self.look_up(key_id) {
+            return Ok(found);
+        }
+        let _only_one_fetches = timeout(deadline.remaining(), self.fetching.lock())
+            .await
+            .map_err(|_| NoAnswer::TimedOut)?;
+        // Whoever held the lock may have fetched what this token needs.
+        if let Known::Sure(found) = self.look_up(key_id) {
+            return Ok(found);
+        }
+        let fetched = Fetched {
+            keys: parse(&self.api.session_keys(deadline).await?)?,
+            at: Instant::now(),
+        };
+        let found = fetched.keys.get(key_id).cloned();
+        *self.fetched.write().unwrap_or_else(PoisonError::into_inner) = Some(fetched);
+        Ok(found)
+    }
+
+    fn look_up(&self, key_id: &str) -> Known {
+        let fetched = self.fetched.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(fetched) = fetched.as_ref() else {
+            return Known::Unsure;
+        };
+        let age = fetched.at.elapsed();
+        match fetched.keys.get(key_id) {
+            Some(key) if age < Self::MAX_AGE => Known::Sure(Some(Arc::clone(key))),
+            None if age < Self::PAUSE_AFTER_A_MISS => Known::Sure(None),
+            Some(_) | None => Known::Unsure,
+        }
+    }
+}
+
+/// What the cached set tells of a key id.
+enum Known {
+    /// The instance has this key, or none of this id.
+    Sure(Option<Arc<DecodingKey>>),
+    /// The set must be fetched to tell.
+    Unsure,
+}
+
+/// Keeps the RSA keys: session tokens are RS256, and a set may hold keys for other purposes.
+fn parse(json: &str) -> Result<HashMap<String, Arc<DecodingKey>>, ClerkError> {
+    let set: JwkSet = serde_json::from_str(json)
+        .map_err(|error| ClerkError::Unreadable(format!("the key set: {error}")))?;
+    let rsa_keys = set
+        .keys
+        .iter()
+        .filter(|jwk| matches!(jwk.algorithm, AlgorithmParameters::RSA(_)));
+    Ok(rsa_keys
+        .filter_map(|jwk| {
+            let key = DecodingKey::from_jwk(jwk).ok()?;
+            Some((jwk.common.key_id.clone()?, Arc::new(key)))
+        })
+        .collect())
+}

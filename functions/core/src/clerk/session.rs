@@ -1,0 +1,414 @@
+//! A session token → who is signed in.
+//!
+//! The rules are Clerk's, from its guide to manual verification of session tokens
+//! (<https://clerk.com/docs/guides/sessions/manual-jwt-verification>).
+
+use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use cookie::Cookie;
+use http::{
+    HeaderMap,
+    header::{AUTHORIZATION, COOKIE},
+};
+use jsonwebtoken::{Algorithm, Validation, decode, decode_header, get_current_timestamp};
+use serde::Deserialize;
+
+use crate::{
+    clerk::{ClerkTime, ClerkUserId, keys::SessionKeys, users::ClerkError},
+    upstream::Deadline,
+};
+
+/// What a verified session token says.
+#[derive(Debug, PartialEq)]
+pub struct Session {
+    /// Who is signed in.
+    pub user_id: ClerkUserId,
+    /// When Clerk last changed the user, where the session token carries the custom claim
+    /// `updated_at`.
+    pub user_changed_at: Option<ClerkTime>,
+}
+
+/// Verifies the session tokens of one Clerk instance.
+pub struct Sessions {
+    keys: SessionKeys,
+    authorized_parties: Vec<String>,
+    cookie_names: Vec<String>,
+}
+
+impl Sessions {
+    /// `authorized_parties` are the origins whose tokens count; none means any.
+    /// `publishable_key` tells the cookie of this instance from those of others on one domain.
+    pub fn new(
+        keys: SessionKeys,
+        authorized_parties: Vec<String>,
+        publishable_key: Option<&str>,
+    ) -> Self {
+        let mut cookie_names = vec!["__session".to_owned()];
+        cookie_names.splice(0..0, publishable_key.map(suffixed_cookie_name));
+        Self {
+            keys,
+            authorized_parties,
+            cookie_names,
+        }
+    }
+
+    /// Verifies the token of a request, from `Authorization: Bearer` or from Clerk's cookie.
+    pub async fn verify(
+        &self,
+        headers: &HeaderMap,
+        deadline: Deadline,
+    ) -> Result<Session, SessionError> {
+        let token = self.token(headers).ok_or(SessionError::Missing)?;
+        let header = decode_header(&token)?;
+        // OAuth access tokens are signed with the same key, and are no sessions.
+        if header.typ.as_deref() != Some("JWT") {
+            return Err(SessionError::Invalid("its type is not JWT"));
+        }
+        let key = self
+            .keys
+            .find(header.kid.as_deref(), deadline)
+            .await?
+            .ok_or(SessionError::Invalid("its key is not of this instance"))?;
+        let claims = decode::<Claims>(&token, &key, &validation())?.claims;
+        self.check(claims)
+    }
+
+    fn token(&self, headers: &HeaderMap) -> Option<String> {
+        if let Some(authorization) = headers.get(AUTHORIZATION) {
+            let (scheme, token) = authorization.to_str().ok()?.split_once(' ')?;
+            return scheme
+                .eq_ignore_ascii_case("bearer")
+                .then(|| token.trim().to_owned());
+        }
+        let cookies: Vec<_> = headers
+            .get_all(COOKIE)
+            .iter()
+            .filter_map(|line| line.to_str().ok())
+            .flat_map(Cookie::split_parse)
+            .flatten()
+            .collect();
+        self.cookie_names.iter().find_map(|name| {
+            let cookie = cookies.iter().find(|cookie| cookie.name() == name)?;
+            Some(cookie.value().to_owned())
+        })
+    }
+
+    fn check(&self, claims: Claims) -> Result<Session, SessionError> {
+        if claims.sid.is_none() {
+            return Err(SessionError::Invalid("it belongs to no session"));
+        }
+        if claims.sts.as_deref() == Some("pending") {
+            return Err(SessionError::Invalid("its session is pending"));
+        }
+        if claims.iat > get_current_timestamp() + CLOCK_SKEW_SECONDS {
+            return Err(SessionError::Invalid("it was issued in the future"));
+        }
+        let is_authorized = |party| self.authorized_parties.contains(party);
+        if !self.authorized_parties.is_empty() && !claims.azp.as_ref().is_some_and(is_authorized) {
+            return Err(SessionError::Invalid("its authorized party is not ours"));
+        }
+        Ok(Session {
+            user_id: ClerkUserId::parse(&claims.sub)
+                .map_err(|_| SessionError::Invalid("its subject is not a user"))?,
+            user_changed_at: claims
+                .updated_at
+                .and_then(|number| number.as_i64())
+                .map(ClerkTime::from_seconds_or_milliseconds),
+        })
+    }
+}
+
+/// Why nobody is signed in.
+#[derive(Debug, thiserror::Error)]
+pub enum SessionError {
+    /// The request carries no token. The caller signs in.
+    #[error("the request carries no session token")]
+    Missing,
+    /// The token is not valid here and now. The caller gets a new one.
+    #[error("the session token is not valid: {0}")]
+    Invalid(&'static str),
+    /// The token is damaged, expired, or signed with another key. The caller gets a new one.
+    #[error("the session token is not valid: {0}")]
+    NotVerified(#[from] jsonwebtoken::errors::Error),
+    /// The key to verify the token with could not be read. The caller comes back.
+    #[error(transparent)]
+    Clerk(#[from] ClerkError),
+}
+
+/// As much as Clerk's own SDKs allow.
+const CLOCK_SKEW_SECONDS: u64 = 5;
+
+#[derive(Deserialize)]
+struct Claims {
+    sub: String,
+    iat: u64,
+    sid: Option<String>,
+    azp: Option<String>,
+    sts: Option<String>,
+    // A custom claim is what somebody typed into a dashboard: of any type, and no reason to
+    // turn a user away.
+    updated_at: Option<serde_json::Value>,
+}
+
+fn validation() -> Validation {
+    let mut validation = Validation::new(Algorithm::RS256);
+    validation.leeway = CLOCK_SKEW_SECONDS;
+    validation.validate_nbf = true;
+    // A session token may carry a custom `aud` for another service; Clerk's SDKs ignore it too.
+    validation.validate_aud = false;
+    validation.set_required_spec_claims(&["exp", "nbf", "sub"]);
+    validation
+}
+
+/// The name under which Clerk keeps a second copy of the token, for browsers that hold the
+/// sessions of several instances.
+fn suffixed_cookie_name(publishable_key: &str) -> String {
+    let hash = digest(&SHA1_FOR_LEGACY_USE_ONLY, publishable_key.as_bytes());
+    let suffix: String = BASE64_URL_SAFE_NO_PAD
+        .encode(hash)
+        .chars()
+        .take(8)
+        .collect();
+    format!("__session_{suffix}")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, LazyLock};
+
+    use aws_lc_rs::{
+        encoding::{AsDer, Pkcs8V1Der},
+        rsa::{KeyPair, KeySize},
+        signature::KeyPair as _,
+    };
+    use jsonwebtoken::{DecodingKey, EncodingKey, encode};
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    struct Key {
+        signs: EncodingKey,
+        verifies: Arc<DecodingKey>,
+    }
+
+    impl Key {
+        fn generate() -> Self {
+            let pair = KeyPair::generate(KeySize::Rsa2048).unwrap();
+            let pkcs8: Pkcs8V1Der = pair.as_der().unwrap();
+            let pkcs8 = pem("PRIVATE KEY", pkcs8.as_ref());
+            Self {
+                signs: EncodingKey::from_rsa_pem(pkcs8.as_bytes()).unwrap(),
+                verifies: Arc::new(DecodingKey::from_rsa_der(pair.public_key().as_ref())),
+            }
+        }
+    }
+
+    fn pem(label: &str, der: &[u8]) -> String {
+        let base64 = base64::prelude::BASE64_STANDARD.encode(der);
+        format!("-----BEGIN {label}-----\n{base64}\n-----END {label}-----\n")
+    }
+
+    static OURS: LazyLock<Key> = LazyLock::new(Key::generate);
+    static FOREIGN: LazyLock<Key> = LazyLock::new(Key::generate);
+
+    const APP: &str = "https://app.example.com";
+    const PUBLISHABLE_KEY: &str = "pk_live_Y2xlcmsuZXhhbXBsZS5jb20k";
+
+    fn sessions() -> Sessions {
+        let keys = SessionKeys::Given(Arc::clone(&OURS.verifies));
+        Sessions::new(keys, vec![APP.to_owned()], Some(PUBLISHABLE_KEY))
+    }
+
+    /// A token as Clerk signs it, with the claims of `changes` over its own (null removes one).
+    fn token(changes: Value) -> String {
+        sign(
+            &json!({ "alg": "RS256", "typ": "JWT", "kid": "ins_1" }),
+            changes,
+            &OURS,
+        )
+    }
+
+    fn sign(header: &Value, changes: Value, key: &Key) -> String {
+        let now = get_current_timestamp();
+        let mut claims = json!({
+            "azp": APP, "exp": now + 60, "iat": now, "iss": "https://clerk.example.com",
+            "nbf": now - 10, "sid": "sess_1", "sts": "active", "sub": "user_1", "v": 2,
+        });
+        let Value::Object(changes) = changes else {
+            unreachable!("claims are an object")
+        };
+        for (name, value) in changes {
+            match value {
+                Value::Null => claims.as_object_mut().unwrap().remove(&name),
+                value => claims.as_object_mut().unwrap().insert(name, value),
+            };
+        }
+        let header = serde_json::from_value(header.clone()).unwrap();
+        encode(&header, &claims, &key.signs).unwrap()
+    }
+
+    async fn verify(header: &str, value: String) -> Result<Session, String> {
+        let mut headers = HeaderMap::new();
+        let header: http::HeaderName = header.parse().unwrap();
+        headers.insert(header, value.parse().unwrap());
+        let verified = sessions().verify(&headers, Deadline::for_a_request()).await;
+        verified.map_err(|error| error.to_string())
+    }
+
+    async fn is_signed_in(token: String) -> bool {
+        verify("authorization", format!("Bearer {token}"))
+            .await
+            .is_ok()
+    }
+
+    #[tokio::test]
+    async fn a_session_token_tells_who_is_signed_in() {
+        let token = token(json!({ "updated_at": 1_763_000_000_123_i64 }));
+        assert_eq!(
+            verify("authorization", format!("Bearer {token}")).await,
+            Ok(Session {
+                user_id: ClerkUserId::parse("user_1").unwrap(),
+                user_changed_at: Some(ClerkTime::from_seconds_or_milliseconds(1_763_000_000_123)),
+            })
+        );
+    }
+
+    #[tokio::test]
+    async fn each_claim_counts_on_either_side_of_its_bound() {
+        let now = get_current_timestamp();
+        for (changes, signed_in) in [
+            (json!({}), true),
+            // The clocks may differ by 5 s; the second more leaves time for the test to run.
+            (json!({ "exp": now - 3 }), true),
+            (json!({ "exp": now - 6 }), false),
+            (json!({ "exp": null }), false),
+            (json!({ "nbf": now + 4 }), true),
+            (json!({ "nbf": now + 8 }), false),
+            (json!({ "nbf": null }), false),
+            (json!({ "iat": now + 4 }), true),
+            (json!({ "iat": now + 8 }), false),
+            (json!({ "iat": null }), false),
+            (json!({ "azp": "https://evil.example.com" }), false),
+            (json!({ "azp": null }), false),
+            (json!({ "sts": null }), true),
+            (json!({ "sts": "pending" }), false),
+            (json!({ "sid": null }), false),
+            (json!({ "sub": null }), false),
+            (json!({ "sub": "mch_1" }), false),
+            (json!({ "sub": "user_x,id.neq.y" }), false),
+            (json!({ "aud": "another-service" }), true),
+            (json!({ "updated_at": "yesterday" }), true),
+        ] {
+            assert_eq!(
+                is_signed_in(token(changes.clone())).await,
+                signed_in,
+                "{changes}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn any_party_is_authorized_where_none_is_named() {
+        let keys = SessionKeys::Given(Arc::clone(&OURS.verifies));
+        let sessions = Sessions::new(keys, Vec::new(), None);
+        let mut headers = HeaderMap::new();
+        let token = token(json!({ "azp": null }));
+        headers.insert(AUTHORIZATION, format!("Bearer {token}").parse().unwrap());
+        assert!(
+            sessions
+                .verify(&headers, Deadline::for_a_request())
+                .await
+                .is_ok()
+        );
+    }
+
+    #[tokio::test]
+    async fn a_token_of_another_kind_or_key_is_no_session() {
+        let jwt = json!({ "alg": "RS256", "typ": "JWT", "kid": "ins_1" });
+        assert!(is_signed_in(sign(&jwt, json!({}), &OURS)).await);
+        assert!(!is_signed_in(sign(&jwt, json!({}), &FOREIGN)).await);
+        for header in [
+            json!({ "alg": "RS256", "typ": "at+jwt" }),
+            json!({ "alg": "RS256" }),
+            json!({ "alg": "RS512", "typ": "JWT" }),
+        ] {
+            assert!(
+                !is_signed_in(sign(&header, json!({}), &OURS)).await,
+                "{header}"
+            );
+        }
+        let unsigned = token(json!({}));
+        let (message, _signature) = unsigned.rsplit_once('.').unwrap();
+        let none = format!(
+            "eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0.{}.",
+            &message[message.find('.').unwrap() + 1..]
+        );
+        for garbage in [
+            format!("{message}."),
+            none,
+            "a.b.c".to_owned(),
+            String::new(),
+        ] {
+            assert!(!is_signed_in(garbage.clone()).await, "{garbage}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_public_key_is_no_secret_to_sign_with() {
+        let header = jsonwebtoken::Header::new(Algorithm::HS256);
+        let public_key = OURS.verifies.try_get_as_bytes().unwrap();
+        let claims = json!({ "sub": "user_1", "exp": get_current_timestamp() + 60 });
+        let token = encode(&header, &claims, &EncodingKey::from_secret(public_key)).unwrap();
+        assert!(!is_signed_in(token).await);
+    }
+
+    #[tokio::test]
+    async fn the_cookie_of_this_instance_is_read() {
+        let (ours, foreign) = (
+            token(json!({})),
+            sign(
+                &json!({ "alg": "RS256", "typ": "JWT" }),
+                json!({}),
+                &FOREIGN,
+            ),
+        );
+        let suffixed = suffixed_cookie_name(PUBLISHABLE_KEY);
+        for (cookies, signed_in) in [
+            (format!("__session={ours}"), true),
+            (format!("theme=dark; {suffixed}={ours}"), true),
+            (format!("__session={foreign}; {suffixed}={ours}"), true),
+            (format!("__session={ours}; {suffixed}={foreign}"), false),
+            (format!("__session_XXXXXXXX={ours}"), false),
+            ("theme=dark".to_owned(), false),
+        ] {
+            assert_eq!(
+                verify("cookie", cookies.clone()).await.is_ok(),
+                signed_in,
+                "{cookies}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn a_request_without_a_token_says_so() {
+        for (header, value) in [
+            ("accept", "*/*"),
+            ("authorization", "Basic dTpw"),
+            ("authorization", "Bearer"),
+        ] {
+            assert_eq!(
+                verify(header, value.to_owned()).await,
+                Err("the request carries no session token".to_owned())
+            );
+        }
+    }
+
+    #[test]
+    fn the_cookie_suffix_is_the_one_that_clerks_sdk_computes() {
+        // base64url(SHA-1(key)), the first 8 characters, as @clerk/shared's getCookieSuffix does.
+        assert_eq!(
+            suffixed_cookie_name("pk_test_Zm9vLmV4YW1wbGUuY29tJA"),
+            "__session_oWx6S-95"
+        );
+    }
+}

@@ -1,0 +1,216 @@
+//! Everything that can go wrong with a request, and the answer to each: a dull one for the
+//! caller (RFC 9457), the full story and a hint for the log.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{
+    HeaderName, HeaderValue, Response, StatusCode,
+    header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
+};
+use serde_json::json;
+
+use crate::{
+    answer,
+    clerk::{
+        ClerkUserId,
+        session::SessionError,
+        users::ClerkError,
+        webhook::{EventId, SignatureError},
+    },
+    supabase::SupabaseError,
+};
+
+/// Why a request did not succeed.
+#[derive(Debug, thiserror::Error)]
+pub enum Problem {
+    /// The caller used another method than POST.
+    #[error("only POST is served here")]
+    MethodNotAllowed,
+    /// The caller sent more than any event of Clerk's holds.
+    #[error("the body is longer than {limit} bytes")]
+    BodyTooLarge {
+        /// How many bytes are accepted.
+        limit: usize,
+    },
+    /// Nobody is signed in, or it cannot be told who.
+    #[error(transparent)]
+    Session(#[from] SessionError),
+    /// The user is deleted: their row is a tombstone, or Clerk knows them no more.
+    #[error("user {0} is deleted")]
+    UserDeleted(ClerkUserId),
+    /// The request is not known to come from Clerk.
+    #[error(transparent)]
+    Signature(#[from] SignatureError),
+    /// A signed event that can never work. It stands in the ledger as rejected.
+    #[error("event {id} can never work: {reason}", id = id.as_str())]
+    EventRejected {
+        /// The event's id.
+        id: EventId,
+        /// What the ledger says.
+        reason: String,
+    },
+    /// Clerk could not be asked.
+    #[error(transparent)]
+    Clerk(#[from] ClerkError),
+    /// The database did not do its part.
+    #[error(transparent)]
+    Supabase(#[from] SupabaseError),
+}
+
+/// What the caller of a passing failure is asked to wait, where Clerk does not say it itself.
+const COME_BACK_IN: Duration = Duration::from_secs(5);
+
+/// What a problem looks like from outside: a status, a code that is stable so that callers may
+/// match on it, and a title.
+struct Face(StatusCode, &'static str, &'static str);
+
+impl Problem {
+    /// Tells the log, under the function's label, and answers.
+    pub fn into_response(self, label: &str) -> Response<Bytes> {
+        let Face(status, code, title) = self.face();
+        self.log(label, status);
+        let body = json!({
+            "type": "about:blank",
+            "title": title,
+            "status": status.as_u16(),
+            "code": code,
+        });
+        let mut response = answer::json(status, &body);
+        let headers = response.headers_mut();
+        headers.insert(
+            CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
+        headers.extend(self.header());
+        response
+    }
+
+    fn face(&self) -> Face {
+        match self {
+            Self::MethodNotAllowed => Face(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "method_not_allowed",
+                "Only POST is served here",
+            ),
+            Self::BodyTooLarge { .. } => Face(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "body_too_large",
+                "The body is too large",
+            ),
+            Self::Session(SessionError::Missing) => Face(
+                StatusCode::UNAUTHORIZED,
+                "session_missing",
+                "There is no session token",
+            ),
+            Self::Session(SessionError::Invalid(_) | SessionError::NotVerified(_)) => Face(
+                StatusCode::UNAUTHORIZED,
+                "session_invalid",
+                "The session token is not valid",
+            ),
+            Self::UserDeleted(_) => Face(StatusCode::GONE, "user_deleted", "The user is deleted"),
+            Self::Signature(SignatureError::Headers(_)) => Face(
+                StatusCode::BAD_REQUEST,
+                "signature_headers",
+                "The headers of the signature are missing or malformed",
+            ),
+            Self::Signature(SignatureError::Signature(_)) => Face(
+                StatusCode::UNAUTHORIZED,
+                "signature_invalid",
+                "The signature is not valid",
+            ),
+            Self::EventRejected { .. } => Face(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "event_rejected",
+                "The event can never work",
+            ),
+            Self::Session(SessionError::Clerk(error)) | Self::Clerk(error) => match error {
+                ClerkError::RateLimited { .. } => Face(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "clerk_rate_limited",
+                    "Clerk is rate limiting",
+                ),
+                ClerkError::NoAnswer(_)
+                | ClerkError::Failed(_)
+                | ClerkError::Refused(_)
+                | ClerkError::Unreadable(_) => {
+                    Face(StatusCode::BAD_GATEWAY, "clerk_failed", "Clerk failed")
+                }
+            },
+            Self::Supabase(error) => match error {
+                SupabaseError::NotStorable { .. } => Face(
+                    StatusCode::UNPROCESSABLE_ENTITY,
+                    "user_not_storable",
+                    "The user cannot be stored",
+                ),
+                SupabaseError::Busy { .. }
+                | SupabaseError::Failed { .. }
+                | SupabaseError::NoAnswer(_)
+                | SupabaseError::NotMigrated { .. }
+                | SupabaseError::Refused { .. }
+                | SupabaseError::Unreadable(_) => Face(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "supabase_failed",
+                    "The database is not available",
+                ),
+            },
+        }
+    }
+
+    /// The header that the caller needs beside the status.
+    fn header(&self) -> Option<(HeaderName, HeaderValue)> {
+        match self {
+            Self::MethodNotAllowed => Some((ALLOW, HeaderValue::from_static("POST"))),
+            Self::EventRejected { .. } => Some((
+                // Svix stops delivering this event: https://docs.svix.com/retries
+                HeaderName::from_static("webhook-delivery"),
+                HeaderValue::from_static("abort-message"),
+            )),
+            Self::Session(SessionError::Clerk(error)) | Self::Clerk(error) => match error {
+                ClerkError::RateLimited { retry_after } => Some(come_back_in(*retry_after)),
+                ClerkError::NoAnswer(_)
+                | ClerkError::Failed(_)
+                | ClerkError::Refused(_)
+                | ClerkError::Unreadable(_) => None,
+            },
+            Self::Session(_) => Some((WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))),
+            Self::Supabase(error) => match error {
+                SupabaseError::NotStorable { .. } => None,
+                SupabaseError::Busy { .. }
+                | SupabaseError::Failed { .. }
+                | SupabaseError::NoAnswer(_)
+                | SupabaseError::NotMigrated { .. }
+                | SupabaseError::Refused { .. }
+                | SupabaseError::Unreadable(_) => Some(come_back_in(None)),
+            },
+            Self::BodyTooLarge { .. } | Self::UserDeleted(_) | Self::Signature(_) => None,
+        }
+    }
+
+    fn log(&self, label: &str, status: StatusCode) {
+        let hint = match self {
+            Self::Session(SessionError::Clerk(error)) | Self::Clerk(error) => error.hint(),
+            Self::Supabase(error) => error.hint(),
+            Self::MethodNotAllowed
+            | Self::BodyTooLarge { .. }
+            | Self::Session(_)
+            | Self::UserDeleted(_)
+            | Self::Signature(_)
+            | Self::EventRejected { .. } => None,
+        };
+        let hint = hint
+            .map(|hint| format!(" (hint: {hint})"))
+            .unwrap_or_default();
+        let status = status.as_u16();
+        match status {
+            500.. => tracing::error!("[{label}] {status}: {self}{hint}"),
+            422 => tracing::warn!("[{label}] {status}: {self}{hint}"),
+            _ => tracing::info!("[{label}] {status}: {self}{hint}"),
+        }
+    }
+}
+
+fn come_back_in(pause: Option<Duration>) -> (HeaderName, HeaderValue) {
+    let seconds = pause.unwrap_or(COME_BACK_IN).as_secs();
+    (RETRY_AFTER, HeaderValue::from(seconds))
+}

@@ -1,0 +1,174 @@
+//! What Supabase's refusals mean: which may pass, which never will, and whose they are to mend.
+
+use std::time::Duration;
+
+use http::StatusCode;
+use serde::Deserialize;
+
+use crate::upstream::{Answer, MayBeRetried, NoAnswer};
+
+/// Why the database did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum SupabaseError {
+    /// PostgreSQL cannot store this user, now or later: the data's fault.
+    #[error("PostgreSQL cannot store this user (SQLSTATE {sqlstate})")]
+    NotStorable {
+        /// Of class 22 (data exception) or 23 (integrity constraint violation). PostgreSQL's
+        /// text is left out, since it quotes the data.
+        sqlstate: String,
+    },
+    /// A deadlock, a restart, an overload; the caller comes back.
+    #[error("Supabase cannot answer now ({code}, status {status})")]
+    Busy {
+        /// PostgREST's code or PostgreSQL's SQLSTATE; `none` where a proxy answered.
+        code: String,
+        /// The HTTP status.
+        status: StatusCode,
+    },
+    /// A function of the migrations failed in a way that no user is to blame for, mostly
+    /// because somebody has edited it; the caller comes back when it is mended.
+    #[error("a function of the migrations failed ({code}, status {status})")]
+    Failed {
+        /// PostgreSQL's SQLSTATE or PostgREST's code; `none` where a proxy answered.
+        code: String,
+        /// The HTTP status.
+        status: StatusCode,
+    },
+    /// Supabase is not to be reached; the caller comes back.
+    #[error("Supabase does not answer: {0}")]
+    NoAnswer(#[from] NoAnswer),
+    /// The SQL functions are not there: the operator runs the migrations.
+    #[error("a function of the migrations is missing ({code})")]
+    NotMigrated {
+        /// PostgREST's code.
+        code: String,
+    },
+    /// The key is not the service key: the operator's to mend.
+    #[error("Supabase refused the key ({code}, status {status})")]
+    Refused {
+        /// PostgREST's code or PostgreSQL's SQLSTATE; `none` where the gateway answered.
+        code: String,
+        /// The HTTP status.
+        status: StatusCode,
+    },
+    /// An answer that is not of the contract: the migrations are of another version.
+    #[error("Supabase's answer cannot be read: {0}")]
+    Unreadable(String),
+}
+
+impl SupabaseError {
+    /// Reads an answer that is no success
+    /// (<https://docs.postgrest.org/en/v12/references/errors.html>).
+    pub fn of(answer: &Answer) -> Self {
+        #[derive(Deserialize)]
+        struct Body {
+            code: String,
+        }
+        let status = answer.status;
+        let code = serde_json::from_slice(&answer.body)
+            .map_or_else(|_| "none".to_owned(), |body: Body| body.code);
+        match code.as_str() {
+            "PGRST202" | "PGRST204" | "PGRST205" => Self::NotMigrated { code },
+            // Two writes met: a deadlock, or one unique value for both. The next try finds the
+            // other one done.
+            "40001" | "40P01" | "23505" => Self::Busy { code, status },
+            _ if code.starts_with("22") || code.starts_with("23") => {
+                Self::NotStorable { sqlstate: code }
+            }
+            _ if status.is_server_error() => Self::Busy { code, status },
+            _ => match status {
+                StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Self::Refused { code, status },
+                _ => Self::Failed { code, status },
+            },
+        }
+    }
+
+    /// What the operator can do, for the log.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::NotMigrated { .. } => Some(
+                "run the files of supabase/migrations on this project; if they were run, wait for the schema cache, or run: notify pgrst, 'reload schema'",
+            ),
+            Self::Refused { .. } => Some(
+                "SUPABASE_SECRET_KEY must be a secret key (sb_secret_…), or the service_role JWT, of the project at SUPABASE_URL",
+            ),
+            Self::Unreadable(_) => {
+                Some("run the files of supabase/migrations that belong to this version")
+            }
+            Self::NotStorable { .. } => Some(
+                "look the SQLSTATE up in PostgreSQL's documentation, appendix A, and compare the user in Clerk with the table",
+            ),
+            Self::Failed { .. } => Some(
+                "look the code up in PostgreSQL's documentation, appendix A, and run the files of supabase/migrations, or mend your own mapping",
+            ),
+            Self::Busy { .. } | Self::NoAnswer(_) => None,
+        }
+    }
+}
+
+impl MayBeRetried for SupabaseError {
+    fn is_retryable(&self) -> bool {
+        match self {
+            Self::Busy { .. } | Self::NoAnswer(_) => true,
+            Self::NotStorable { .. }
+            | Self::Failed { .. }
+            | Self::NotMigrated { .. }
+            | Self::Refused { .. }
+            | Self::Unreadable(_) => false,
+        }
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    fn error_of(status: u16, body: &str) -> SupabaseError {
+        SupabaseError::of(&Answer {
+            status: StatusCode::from_u16(status).unwrap(),
+            retry_after: None,
+            body: Bytes::from(body.to_owned()),
+        })
+    }
+
+    #[test]
+    fn a_refusal_is_retried_where_that_may_help() {
+        for (status, body, retryable) in [
+            (500, r#"{"code":"40001"}"#, true),
+            (500, r#"{"code":"40P01"}"#, true),
+            (409, r#"{"code":"23505"}"#, true),
+            (503, r#"{"code":"PGRST001"}"#, true),
+            (503, r#"{"code":"PGRST002"}"#, true),
+            (504, r#"{"code":"PGRST003"}"#, true),
+            (502, "<html>", true),
+            (400, r#"{"code":"P0001"}"#, false),
+            (404, r#"{"code":"42P01"}"#, false),
+            (400, r#"{"code":"22P05","message":"a@example.com"}"#, false),
+            (409, r#"{"code":"23502"}"#, false),
+            (404, r#"{"code":"PGRST202"}"#, false),
+            (401, r#"{"code":"PGRST301"}"#, false),
+            (401, r#"{"message":"Invalid API key"}"#, false),
+            (403, r#"{"code":"42501"}"#, false),
+        ] {
+            let error = error_of(status, body);
+            assert_eq!(error.is_retryable(), retryable, "{error}");
+            assert!(!error.to_string().contains("example.com"));
+        }
+    }
+
+    #[test]
+    fn what_an_operator_must_mend_comes_with_a_hint() {
+        for (status, body, word) in [
+            (404, r#"{"code":"PGRST202"}"#, "supabase/migrations"),
+            (401, r#"{"code":"PGRST301"}"#, "SUPABASE_SECRET_KEY"),
+        ] {
+            assert!(error_of(status, body).hint().unwrap().contains(word));
+        }
+    }
+}

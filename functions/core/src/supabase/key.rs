@@ -1,0 +1,79 @@
+//! The key that the functions write with, and the headers that it belongs in.
+
+use http::{HeaderMap, header::AUTHORIZATION};
+use jsonwebtoken::dangerous::insecure_decode_claims;
+use serde::Deserialize;
+
+use crate::config::{bearer, secret_header};
+
+/// A key that may write, in the headers that Supabase wants it in.
+#[derive(Debug)]
+pub struct SupabaseKey {
+    headers: HeaderMap,
+}
+
+impl SupabaseKey {
+    /// Reads a secret key (`sb_secret_…`), which goes into `apikey` alone, or a legacy
+    /// `service_role` JWT, which goes into `Authorization` as well
+    /// (<https://supabase.com/docs/guides/api/api-keys>).
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        const WANTED: &str = "must be a secret key (sb_secret_…) or the service_role JWT";
+        let mut headers = HeaderMap::new();
+        headers.insert("apikey", secret_header(text)?);
+        if text.starts_with("sb_publishable_") {
+            return Err(
+                "holds a publishable key, which may not write; use the secret key (sb_secret_…)",
+            );
+        }
+        if !text.starts_with("sb_secret_") {
+            match legacy_role(text).ok_or(WANTED)?.as_str() {
+                "service_role" => headers.insert(AUTHORIZATION, bearer(text)?),
+                "anon" => {
+                    return Err(
+                        "holds the anon key, which may not write; use the service_role key",
+                    );
+                }
+                _ => return Err(WANTED),
+            };
+        }
+        Ok(Self { headers })
+    }
+
+    /// The headers of every request.
+    pub fn into_headers(self) -> HeaderMap {
+        self.headers
+    }
+}
+
+/// The role that a legacy key names. Supabase verifies the signature, not we.
+fn legacy_role(jwt: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Claims {
+        role: String,
+    }
+    let claims: Claims = insecure_decode_claims(jwt).ok()?;
+    Some(claims.role)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_goes_where_supabase_wants_it_and_never_shows() {
+        let service_role =
+            "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJyb2xlIjoic2VydmljZV9yb2xlIn0.c2ln";
+        let anon = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJyb2xlIjoiYW5vbiJ9.c2ln";
+        let secret = SupabaseKey::parse("sb_secret_abc").unwrap();
+        assert_eq!(secret.headers.len(), 1);
+        assert_eq!(secret.headers["apikey"], "sb_secret_abc");
+        assert!(!format!("{secret:?}").contains("abc"));
+        let legacy = SupabaseKey::parse(service_role).unwrap();
+        assert_eq!(legacy.headers["apikey"], service_role);
+        assert_eq!(
+            legacy.headers[AUTHORIZATION],
+            format!("Bearer {service_role}")
+        );
+        assert!(SupabaseKey::parse(anon).unwrap_err().contains("anon key"));
+    }
+}

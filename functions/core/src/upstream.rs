@@ -1,0 +1,212 @@
+//! Calls to an outside service: one client, a time-out for each attempt, and at most two more
+//! attempts inside the deadline of the request that they serve.
+
+use std::time::Duration;
+
+use backon::{ExponentialBuilder, Retryable};
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode, header::RETRY_AFTER};
+use tokio::time::Instant;
+
+/// How long one attempt may take, from the name look-up to the last byte of the answer.
+const ATTEMPT: Duration = Duration::from_secs(3);
+
+/// How long a connection may take to open. A cold TLS handshake across an ocean takes under one.
+const CONNECT: Duration = Duration::from_secs(2);
+
+/// The two further attempts come after about 0.1 s and 0.2 s, each with up to as much jitter.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const FURTHER_ATTEMPTS: usize = 2;
+
+/// When a request must have been answered: 8 s from its start, whatever it waits for. Clerk's
+/// webhook sender gives up after 15 s, and a browser's tab should not wait for longer.
+#[derive(Clone, Copy, Debug)]
+pub struct Deadline(Instant);
+
+impl Deadline {
+    /// The deadline of a request that starts now.
+    pub fn for_a_request() -> Self {
+        Self(Instant::now() + Duration::from_secs(8))
+    }
+
+    /// How much time is left; zero when it has passed.
+    pub fn remaining(self) -> Duration {
+        self.0.saturating_duration_since(Instant::now())
+    }
+}
+
+/// An error that knows whether the same call may succeed if it is made again.
+pub trait MayBeRetried {
+    /// Whether the call may be repeated at once.
+    fn is_retryable(&self) -> bool;
+    /// How long the service asked to be left alone.
+    fn retry_after(&self) -> Option<Duration>;
+}
+
+/// Makes a call, and makes it again while its error is retryable and the deadline allows.
+/// `Retry-After` counts: where it reaches past the deadline the error is returned at once.
+pub async fn with_retries<T, E, F>(deadline: Deadline, call: impl FnMut() -> F) -> Result<T, E>
+where
+    E: MayBeRetried,
+    F: Future<Output = Result<T, E>>,
+{
+    call.retry(
+        ExponentialBuilder::default()
+            .with_min_delay(FIRST_PAUSE)
+            .with_max_times(FURTHER_ATTEMPTS)
+            .with_jitter(),
+    )
+    .when(MayBeRetried::is_retryable)
+    .adjust(|error, pause| {
+        let pause = pause?.max(error.retry_after().unwrap_or_default());
+        (pause < deadline.remaining()).then_some(pause)
+    })
+    .await
+}
+
+/// No answer came: the connection, the time or the transport failed.
+#[derive(Debug, thiserror::Error)]
+pub enum NoAnswer {
+    /// Nothing came in time, or the deadline had passed before the call was made.
+    #[error("no answer in time")]
+    TimedOut,
+    /// The service cannot be reached, or it hung up.
+    #[error("no connection: {0}")]
+    NoConnection(String),
+}
+
+/// What an outside service answered, read to its end.
+pub struct Answer {
+    /// The status line's code.
+    pub status: StatusCode,
+    /// `Retry-After`, where it was sent in seconds.
+    pub retry_after: Option<Duration>,
+    /// The body, whole.
+    pub body: Bytes,
+}
+
+/// A client that is shared by all calls of a function, so that connections are reused.
+#[derive(Clone, Debug)]
+pub struct HttpClient(reqwest::Client);
+
+impl HttpClient {
+    /// Builds the client. Redirects are not followed: a key must not travel to another host.
+    pub fn new() -> Result<Self, reqwest::Error> {
+        reqwest::Client::builder()
+            .connect_timeout(CONNECT)
+            .redirect(reqwest::redirect::Policy::none())
+            .user_agent(concat!(
+                "self-healing-user-sync/",
+                env!("CARGO_PKG_VERSION")
+            ))
+            .build()
+            .map(Self)
+    }
+
+    /// Starts a GET request.
+    pub fn get(&self, url: &str) -> reqwest::RequestBuilder {
+        self.0.get(url)
+    }
+
+    /// Makes one attempt, inside [`ATTEMPT`] and the deadline.
+    pub async fn send(
+        &self,
+        request: reqwest::RequestBuilder,
+        deadline: Deadline,
+    ) -> Result<Answer, NoAnswer> {
+        let time = ATTEMPT.min(deadline.remaining());
+        let attempt = async {
+            let response = self.0.execute(request.build()?).await?;
+            Ok(Answer {
+                status: response.status(),
+                retry_after: retry_after(response.headers()),
+                body: response.bytes().await?,
+            })
+        };
+        match tokio::time::timeout(time, attempt).await {
+            Ok(answer) => answer.map_err(|error: reqwest::Error| no_connection(&error)),
+            Err(_) => Err(NoAnswer::TimedOut),
+        }
+    }
+}
+
+/// The seconds of `Retry-After`. Its other form, a date, is sent by neither Clerk nor Supabase.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
+    Some(Duration::from_secs(seconds))
+}
+
+/// Names the deepest cause ("Connection refused"), which reqwest keeps out of its own text,
+/// and leaves out the URL, which carries a user's id.
+fn no_connection(error: &reqwest::Error) -> NoAnswer {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    if error.is_timeout() {
+        NoAnswer::TimedOut
+    } else {
+        NoAnswer::NoConnection(cause.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    #[derive(Debug, PartialEq)]
+    struct Failed {
+        retryable: bool,
+        retry_after: Option<Duration>,
+    }
+
+    impl MayBeRetried for Failed {
+        fn is_retryable(&self) -> bool {
+            self.retryable
+        }
+
+        fn retry_after(&self) -> Option<Duration> {
+            self.retry_after
+        }
+    }
+
+    async fn attempts_of_a_call_that_fails_with(retryable: bool, retry_after: Option<u64>) -> u32 {
+        let attempts = Cell::new(0);
+        let result: Result<(), Failed> = with_retries(Deadline::for_a_request(), || async {
+            attempts.set(attempts.get() + 1);
+            Err(Failed {
+                retryable,
+                retry_after: retry_after.map(Duration::from_secs),
+            })
+        })
+        .await;
+        assert!(result.is_err());
+        attempts.get()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_is_made_three_times_at_most_and_once_where_that_cannot_help() {
+        for (retryable, retry_after, attempts) in [
+            (true, None, 3),
+            (true, Some(1), 3),
+            (true, Some(5), 2),
+            (true, Some(8), 1),
+            (false, None, 1),
+        ] {
+            assert_eq!(
+                attempts_of_a_call_that_fails_with(retryable, retry_after).await,
+                attempts,
+                "retryable: {retryable}, Retry-After: {retry_after:?}"
+            );
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn retry_after_is_waited_for() {
+        let start = Instant::now();
+        assert_eq!(attempts_of_a_call_that_fails_with(true, Some(2)).await, 3);
+        assert!(start.elapsed() >= Duration::from_secs(4));
+    }
+}

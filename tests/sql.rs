@@ -1,0 +1,460 @@
+//! The rules of the database contract, each on a real PostgreSQL that is prepared like a
+//! Supabase project.
+
+use serde_json::{Value, json};
+use stack::{Log, Postgres};
+use tokio::task::JoinSet;
+use tokio_postgres::{Client, error::SqlState, types::ToSql};
+
+/// A migrated database, as the role that the functions call with.
+struct Database {
+    postgres: Postgres,
+    client: Client,
+}
+
+impl Database {
+    async fn start() -> Self {
+        let postgres = Postgres::start(Log::default()).await.unwrap();
+        postgres.migrate().await.unwrap();
+        let client = service_role(&postgres).await;
+        Self { postgres, client }
+    }
+
+    async fn page_load(&self, user: &Value) -> String {
+        outcome(&self.client, user, "page_load", None)
+            .await
+            .unwrap()
+    }
+
+    async fn event(&self, id: &str, user: &Value) -> String {
+        outcome(&self.client, user, "webhook", Some(id))
+            .await
+            .unwrap()
+    }
+
+    async fn status(&self, id: &str, changed_at: Option<i64>, max_age: Option<i64>) -> String {
+        let sql = "select public.user_sync_status($1, $2, $3)";
+        let arguments: [&(dyn ToSql + Sync); 3] = [&id, &changed_at, &max_age];
+        let row = self.client.query_one(sql, &arguments).await;
+        row.unwrap().get(0)
+    }
+
+    async fn row(&self, id: &str) -> Option<Value> {
+        let sql = "select to_jsonb(u)::text from public.users as u where id = $1";
+        let row = self.client.query_opt(sql, &[&id]).await.unwrap()?;
+        Some(serde_json::from_str(row.get(0)).unwrap())
+    }
+
+    /// The ledger's outcomes of a user, oldest first.
+    async fn ledger(&self, id: &str) -> Vec<String> {
+        let sql = "select outcome from public.user_sync_events where user_id = $1 order by number";
+        let rows = self.client.query(sql, &[&id]).await.unwrap();
+        rows.iter().map(|row| row.get(0)).collect()
+    }
+}
+
+async fn service_role(postgres: &Postgres) -> Client {
+    let client = postgres.connect().await.unwrap();
+    client.batch_execute("set role service_role").await.unwrap();
+    client
+}
+
+async fn outcome(
+    client: &Client,
+    user: &Value,
+    via: &str,
+    event_id: Option<&str>,
+) -> Result<String, tokio_postgres::Error> {
+    let deleted = user["deleted"] == true;
+    let event_type = event_id.map(|_| {
+        if deleted {
+            "user.deleted"
+        } else {
+            "user.updated"
+        }
+    });
+    let sql = "select public.user_sync_apply($1::text::jsonb, $2, $3, $4, $5)::text";
+    let event_at = 1_763_000_999_000_i64;
+    let arguments: [&(dyn ToSql + Sync); 5] =
+        [&user.to_string(), &via, &event_id, &event_type, &event_at];
+    let row = client.query_one(sql, &arguments).await?;
+    let answer: Value = serde_json::from_str(row.get(0)).unwrap();
+    assert_eq!(answer["displaced"], json!([]));
+    Ok(answer["outcome"].as_str().unwrap().to_owned())
+}
+
+fn user(id: &str, updated_at: i64, name: &str) -> Value {
+    json!({
+        "id": id,
+        "primary_email_address_id": "idn_2",
+        "email_addresses": [
+            { "id": "idn_1", "email_address": "other@example.com", "verification": null },
+            { "id": "idn_2", "email_address": format!("{id}@example.com"),
+              "verification": { "status": "verified" } },
+        ],
+        "primary_phone_number_id": null,
+        "phone_numbers": [],
+        "username": "",
+        "first_name": name,
+        "last_name": null,
+        "image_url": "https://img.example.com/a.png",
+        "external_id": null,
+        "public_metadata": { "plan": "pro" },
+        "private_metadata": { "secret": "private" },
+        "unsafe_metadata": { "secret": "unsafe" },
+        "banned": false,
+        "created_at": 1_763_000_000_123_i64,
+        "updated_at": updated_at,
+    })
+}
+
+fn deletion(id: &str) -> Value {
+    json!({ "id": id, "object": "user", "deleted": true })
+}
+
+const T: i64 = 1_763_000_100_000;
+
+#[tokio::test]
+async fn a_user_becomes_a_row_and_nothing_private_is_stored() {
+    let database = Database::start().await;
+    assert_eq!(
+        database.page_load(&user("user_1", T + 7, "Ada")).await,
+        "created"
+    );
+    let mut row = database.row("user_1").await.unwrap();
+    assert!(row["synced_at"].take().is_string());
+    assert_eq!(
+        row,
+        json!({
+            "id": "user_1",
+            "email": "user_1@example.com",
+            "email_verified": true,
+            "phone_number": null,
+            "username": null,
+            "first_name": "Ada",
+            "last_name": null,
+            "image_url": "https://img.example.com/a.png",
+            "external_id": null,
+            "public_metadata": { "plan": "pro" },
+            "banned": false,
+            "created_at": "2025-11-13T02:13:20.123+00:00",
+            "updated_at": "2025-11-13T02:15:00.007+00:00",
+            "deleted_at": null,
+            "synced_at": null,
+            "synced_by": "page_load",
+        })
+    );
+}
+
+#[tokio::test]
+async fn an_older_change_loses_and_an_equal_one_applies() {
+    let database = Database::start().await;
+    assert_eq!(
+        database.page_load(&user("user_1", T, "first")).await,
+        "created"
+    );
+    for (time, name, outcome, kept) in [
+        (T - 1, "older", "stale", "first"),
+        (T, "same millisecond", "updated", "same millisecond"),
+        (T, "same millisecond", "unchanged", "same millisecond"),
+        (T + 1, "newer", "updated", "newer"),
+        (T, "same millisecond", "stale", "newer"),
+    ] {
+        assert_eq!(
+            database.page_load(&user("user_1", time, name)).await,
+            outcome,
+            "{name}"
+        );
+        assert_eq!(database.row("user_1").await.unwrap()["first_name"], kept);
+    }
+}
+
+#[tokio::test]
+async fn a_change_of_any_column_is_an_update_and_of_none_moves_synced_at_alone() {
+    let database = Database::start().await;
+    let first = user("user_1", T, "Ada");
+    database.page_load(&first).await;
+    let before = database.row("user_1").await.unwrap();
+    assert_eq!(database.event("msg_1", &first).await, "unchanged");
+    let mut after = database.row("user_1").await.unwrap();
+    assert!(after["synced_at"].as_str() > before["synced_at"].as_str());
+    assert_eq!(after["synced_by"], "webhook");
+    for moved in ["synced_at", "synced_by"] {
+        after[moved] = before[moved].clone();
+    }
+    assert_eq!(after, before);
+
+    for (field, value) in [
+        ("primary_email_address_id", json!("idn_1")),
+        ("username", json!("ada")),
+        ("last_name", json!("Lovelace")),
+        ("image_url", json!(null)),
+        ("external_id", json!("42")),
+        ("public_metadata", json!({})),
+        ("banned", json!(true)),
+        ("created_at", json!(1)),
+    ] {
+        let mut changed = first.clone();
+        changed[field] = value;
+        assert_eq!(database.page_load(&changed).await, "updated", "{field}");
+        assert_eq!(
+            database.page_load(&first).await,
+            "updated",
+            "{field} and back"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_deletion_is_for_ever_in_every_order() {
+    let database = Database::start().await;
+    let (seen, never_seen) = (user("user_1", T, "Ada"), user("user_2", T + 900, "Late"));
+    database.page_load(&seen).await;
+    assert_eq!(
+        database.event("msg_1", &deletion("user_1")).await,
+        "deleted"
+    );
+    assert_eq!(
+        database.event("msg_2", &deletion("user_2")).await,
+        "deleted"
+    );
+    for (id, revival) in [
+        ("user_1", user("user_1", T + 5_000_000, "Ghost")),
+        ("user_2", never_seen),
+    ] {
+        assert_eq!(
+            database.event(&format!("late {id}"), &revival).await,
+            "deleted"
+        );
+        assert_eq!(database.page_load(&revival).await, "deleted");
+        assert_eq!(
+            database.event(&format!("again {id}"), &deletion(id)).await,
+            "deleted"
+        );
+        assert_eq!(
+            database.status(id, Some(T + 9_000_000), Some(0)).await,
+            "deleted"
+        );
+        let row = database.row(id).await.unwrap();
+        assert_eq!(row["deleted_at"], "2025-11-13T02:29:59+00:00");
+        for column in [
+            "email",
+            "email_verified",
+            "first_name",
+            "image_url",
+            "public_metadata",
+            "banned",
+        ] {
+            assert_eq!(row[column], Value::Null, "{column}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_event_is_applied_once_and_a_rejected_one_may_be_replayed() {
+    let database = Database::start().await;
+    let first = user("user_1", T, "Ada");
+    assert_eq!(database.event("msg_1", &first).await, "created");
+    assert_eq!(
+        database
+            .event("msg_1", &user("user_1", T + 1, "replay"))
+            .await,
+        "duplicate"
+    );
+    assert_eq!(database.row("user_1").await.unwrap()["first_name"], "Ada");
+
+    let reject = "select public.user_sync_reject($1, 'user.updated', 'user_1', 'no id')";
+    for id in ["msg_1", "msg_2", "msg_2"] {
+        database.client.execute(reject, &[&id]).await.unwrap();
+    }
+    assert_eq!(database.ledger("user_1").await, ["created", "rejected"]);
+    assert_eq!(
+        database
+            .event("msg_2", &user("user_1", T + 1, "mended"))
+            .await,
+        "updated"
+    );
+    assert_eq!(
+        database
+            .event("msg_2", &user("user_1", T + 2, "again"))
+            .await,
+        "duplicate"
+    );
+    assert_eq!(database.ledger("user_1").await, ["created", "updated"]);
+}
+
+#[tokio::test]
+async fn a_failed_write_leaves_no_receipt() {
+    let database = Database::start().await;
+    let mut no_time = user("user_1", T, "Ada");
+    no_time["updated_at"] = Value::Null;
+    let mut far = user("user_1", T, "Ada");
+    far["updated_at"] = json!(i64::MAX);
+    let mut word = user("user_1", T, "Ada");
+    word["updated_at"] = json!("yesterday");
+    let mut no_list = user("user_1", T, "Ada");
+    no_list["email_addresses"] = json!("ada@example.com");
+    let mut nul = user("user_1", T, "Ada");
+    nul["first_name"] = json!("a\u{0}b");
+    let no_id = json!({ "updated_at": T });
+    for unusable in [no_time, far, word, no_list, nul, no_id] {
+        let failed = outcome(&database.client, &unusable, "webhook", Some("msg_1")).await;
+        let code = failed.unwrap_err().code().unwrap().code().to_owned();
+        assert!(code.starts_with("22"), "{code}");
+    }
+    assert_eq!(database.row("user_1").await, None);
+    assert_eq!(database.ledger("user_1").await, Vec::<String>::new());
+    assert_eq!(
+        database.event("msg_1", &user("user_1", T, "Ada")).await,
+        "created"
+    );
+}
+
+#[tokio::test]
+async fn a_look_tells_what_a_page_load_must_do_and_writes_nothing() {
+    let database = Database::start().await;
+    assert_eq!(database.status("user_1", None, None).await, "missing");
+    database.page_load(&user("user_1", T, "Ada")).await;
+    let before = database.row("user_1").await;
+    for (changed_at, max_age, status) in [
+        (None, None, "present"),
+        (Some(T), Some(60), "present"),
+        (Some(T - 1), Some(60), "present"),
+        (Some(T + 1), Some(60), "outdated"),
+        (None, Some(0), "outdated"),
+    ] {
+        let looked = database.status("user_1", changed_at, max_age).await;
+        assert_eq!(looked, status, "{changed_at:?} {max_age:?}");
+    }
+    assert_eq!(database.row("user_1").await, before);
+    assert_eq!(database.ledger("user_1").await, ["created"]);
+
+    let forget = "update public.users set synced_at = null";
+    database.client.batch_execute(forget).await.unwrap();
+    assert_eq!(database.status("user_1", None, None).await, "outdated");
+}
+
+#[tokio::test]
+async fn two_users_may_share_an_email_address() {
+    let database = Database::start().await;
+    for id in ["user_1", "user_2"] {
+        let mut namesake = user(id, T, "Ada");
+        namesake["email_addresses"][1]["email_address"] = json!("shared@example.com");
+        assert_eq!(database.page_load(&namesake).await, "created");
+    }
+    assert_eq!(
+        database.row("user_1").await.unwrap()["email"],
+        "shared@example.com"
+    );
+    assert_eq!(
+        database.row("user_2").await.unwrap()["email"],
+        "shared@example.com"
+    );
+}
+
+#[tokio::test]
+async fn many_writes_at_once_make_one_row_and_one_receipt() {
+    let database = Database::start().await;
+    for (event_id, id, others) in [
+        (Some("msg_1"), "user_1", "duplicate"),
+        (None, "user_2", "unchanged"),
+    ] {
+        let mut writes = JoinSet::new();
+        for _ in 0..64 {
+            let client = service_role(&database.postgres).await;
+            let user = user(id, T, "Ada");
+            writes.spawn(async move {
+                let via = if event_id.is_some() {
+                    "webhook"
+                } else {
+                    "page_load"
+                };
+                outcome(&client, &user, via, event_id).await.unwrap()
+            });
+        }
+        let outcomes = writes.join_all().await;
+        let count = |wanted: &str| outcomes.iter().filter(|outcome| *outcome == wanted).count();
+        assert_eq!((count("created"), count(others)), (1, 63), "{outcomes:?}");
+    }
+    assert_eq!(database.ledger("user_1").await, ["created"]);
+}
+
+#[tokio::test]
+async fn the_migration_runs_twice_and_keeps_the_data() {
+    let database = Database::start().await;
+    database.page_load(&user("user_1", T, "Ada")).await;
+    let before = database.row("user_1").await;
+    database.postgres.migrate().await.unwrap();
+    assert_eq!(database.row("user_1").await, before);
+    assert_eq!(
+        database.page_load(&user("user_1", T, "Ada")).await,
+        "unchanged"
+    );
+}
+
+#[tokio::test]
+async fn the_migration_does_not_touch_another_table_of_this_name() {
+    let postgres = Postgres::start(Log::default()).await.unwrap();
+    let client = postgres.connect().await.unwrap();
+    let sql = "create table public.users (id uuid primary key, email text)";
+    client.batch_execute(sql).await.unwrap();
+    let error = format!("{:?}", postgres.migrate().await.unwrap_err());
+    assert!(
+        error.contains("public.users is another table: it lacks banned, created_at"),
+        "{error}"
+    );
+    assert!(error.contains("supabase/examples/profiles.sql"), "{error}");
+}
+
+#[tokio::test]
+async fn each_role_may_do_what_it_must_and_no_more() {
+    let database = Database::start().await;
+    database.page_load(&user("user_1", T, "Ada")).await;
+    database.page_load(&user("user_2", T, "Bob")).await;
+    let client = database.postgres.connect().await.unwrap();
+    let calls = [
+        "select public.user_sync_row('{}')",
+        "select public.user_sync_status('user_1')",
+        "select public.user_sync_apply('{}', 'page_load')",
+        "select public.user_sync_reject('a', 'b', 'c', 'd')",
+        "select from public.user_sync_events",
+        "insert into public.users (id) values ('user_3')",
+        "update public.users set email = null",
+        "delete from public.users",
+    ];
+    for role in ["anon", "authenticated"] {
+        client
+            .batch_execute(&format!("set role {role}"))
+            .await
+            .unwrap();
+        client
+            .batch_execute(r#"set request.jwt.claims = '{"sub":"user_1"}'"#)
+            .await
+            .unwrap();
+        for call in calls {
+            let code = client
+                .batch_execute(call)
+                .await
+                .unwrap_err()
+                .code()
+                .cloned();
+            assert_eq!(
+                code,
+                Some(SqlState::INSUFFICIENT_PRIVILEGE),
+                "{role}: {call}"
+            );
+        }
+    }
+    let rows = client
+        .query("select id from public.users", &[])
+        .await
+        .unwrap();
+    let own: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
+    assert_eq!(own, ["user_1"]);
+    client.batch_execute("set role anon").await.unwrap();
+    let read = client.batch_execute("select from public.users").await;
+    assert_eq!(
+        read.unwrap_err().code(),
+        Some(&SqlState::INSUFFICIENT_PRIVILEGE)
+    );
+}

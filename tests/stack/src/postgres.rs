@@ -1,0 +1,181 @@
+//! A PostgreSQL server, prepared like a Supabase project.
+
+use std::{
+    fs::{self, Permissions},
+    net::{Ipv4Addr, TcpListener},
+    os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink},
+    path::PathBuf,
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+use anyhow::{Context, Result, bail};
+use tempfile::TempDir;
+use tokio::time::{Instant, sleep};
+use tokio_postgres::{Client, NoTls};
+
+use crate::{
+    process::{Log, Process, Stop},
+    tools,
+};
+
+/// A server of our own, with its data in a temporary folder; both are gone when it is dropped.
+pub struct Postgres {
+    // Before the folder, so that the server has ended when its files go.
+    server: Option<Process>,
+    folder: TempDir,
+    port: u16,
+    log: Log,
+}
+
+impl Postgres {
+    /// Starts a server whose only database is prepared like a new Supabase project.
+    pub async fn start(log: Log) -> Result<Self> {
+        let folder = tempfile::Builder::new()
+            .prefix("user-sync-postgres-")
+            .tempdir()?;
+        let mut postgres = Self {
+            server: None,
+            port: free_port()?,
+            folder,
+            log,
+        };
+        postgres.prepare_folder()?;
+        postgres.run().await?;
+        let admin = postgres.connect_as("supabase_admin").await?;
+        admin
+            .batch_execute(include_str!("supabase_project.sql"))
+            .await
+            .context("cannot prepare the database like a Supabase project")?;
+        Ok(postgres)
+    }
+
+    /// The connection string of a role that may log in: `postgres` or `authenticator`.
+    pub fn url(&self, role: &str) -> String {
+        format!("postgresql://{role}@127.0.0.1:{}/postgres", self.port)
+    }
+
+    /// A new connection as Supabase's `postgres` role.
+    pub async fn connect(&self) -> Result<Client> {
+        self.connect_as("postgres").await
+    }
+
+    /// Runs every file of `supabase/migrations`, in order, as the `postgres` role.
+    pub async fn migrate(&self) -> Result<()> {
+        let folder = tools::root().join("supabase/migrations");
+        let mut files: Vec<_> = fs::read_dir(&folder)?
+            .map(|entry| Ok(entry?.path()))
+            .collect::<Result<_>>()?;
+        files.sort();
+        let client = self.connect().await?;
+        for file in files {
+            client
+                .batch_execute(&fs::read_to_string(&file)?)
+                .await
+                .with_context(|| format!("migration {} failed", file.display()))?;
+        }
+        Ok(())
+    }
+
+    /// Ends the server at once, as a crash does.
+    pub fn kill(&mut self) -> Result<()> {
+        self.server
+            .take()
+            .context("PostgreSQL is not running")?
+            .kill()
+    }
+
+    /// Starts the server again, on the same data and port, and waits until it answers.
+    pub async fn run(&mut self) -> Result<()> {
+        let mut command = self.command("postgres")?;
+        command
+            .arg("-D")
+            .arg(self.folder.path().join("data"))
+            .args(["-c", "listen_addresses=127.0.0.1"])
+            .args(["-c", &format!("port={}", self.port)])
+            .args(["-c", "unix_socket_directories="])
+            .args(["-c", "max_connections=200"])
+            // Processes are killed here, not machines: what was written is in the page cache.
+            .args(["-c", "fsync=off"]);
+        let mut server = Process::start("postgres", &command, Stop::Interrupt, self.log.clone())?;
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while self.connect_as("supabase_admin").await.is_err() {
+            server.check_alive()?;
+            if Instant::now() > deadline {
+                bail!("PostgreSQL does not answer on port {}", self.port);
+            }
+            sleep(Duration::from_millis(10)).await;
+        }
+        self.server = Some(server);
+        Ok(())
+    }
+
+    async fn connect_as(&self, role: &str) -> Result<Client> {
+        let (client, connection) = tokio_postgres::connect(&self.url(role), NoTls).await?;
+        tokio::spawn(connection);
+        Ok(client)
+    }
+
+    /// PostgreSQL refuses to run as root, so there `nobody` runs it. The programs are copied to
+    /// where that user may read them: the repository may lie in a folder that is closed to them.
+    fn prepare_folder(&self) -> Result<()> {
+        let (folder, programs) = (self.folder.path(), tools::postgresql()?);
+        let data = folder.join("data");
+        fs::create_dir(&data)?;
+        if self.is_root()? {
+            let mut copy = Command::new("cp");
+            tools::run(
+                copy.arg("-R").arg(programs).arg(self.programs()),
+                "coreutils",
+            )?;
+            fs::set_permissions(folder, Permissions::from_mode(0o755))?;
+            chown(&data, Some(NOBODY), Some(NOBODY))?;
+        } else {
+            symlink(programs, self.programs())?;
+        }
+        let mut initdb = self.command("initdb")?;
+        initdb
+            .args([
+                "--username=supabase_admin",
+                "--auth=trust",
+                "--encoding=UTF8",
+            ])
+            .args(["--locale=C", "--no-sync", "--no-instructions", "-D"])
+            .arg(data)
+            .stdout(Stdio::null());
+        tools::run(&mut initdb, "PostgreSQL's own libraries")
+    }
+
+    fn command(&self, name: &str) -> Result<Command> {
+        let program = self.programs().join("bin").join(name);
+        let mut command = if self.is_root()? {
+            let mut command = Command::new("setpriv");
+            command.args([format!("--reuid={NOBODY}"), format!("--regid={NOBODY}")]);
+            command.arg("--clear-groups").arg(program);
+            command
+        } else {
+            Command::new(program)
+        };
+        command.current_dir(self.folder.path());
+        Ok(command)
+    }
+
+    fn programs(&self) -> PathBuf {
+        self.folder.path().join("postgresql")
+    }
+
+    fn is_root(&self) -> Result<bool> {
+        Ok(self.folder.path().metadata()?.uid() == 0)
+    }
+}
+
+/// The user and the group of nobody, on Linux.
+const NOBODY: u32 = 65_534;
+
+/// A port that is free now. Another process may take it before it is used; that is rare, and
+/// told by the error of the one who comes second.
+pub fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
+        .local_addr()?
+        .port())
+}

@@ -1,0 +1,188 @@
+//! A child process that cannot outlive us.
+
+use std::{
+    fmt,
+    io::{BufRead, BufReader, Read},
+    os::unix::process::CommandExt,
+    process::{Child, ChildStdin, Command, Stdio},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail};
+
+/// Becomes the program, so that the id we know is the program's, and leaves behind a watcher
+/// that waits for our end of the pipe on its standard input. It closes in whatever way we end,
+/// by SIGKILL too, and then the watcher stops the whole group. `$1` is the signal.
+const GUARD: &str = r#"
+signal=$1; shift
+exec 3<&0 </dev/null
+(cat <&3; kill -s "$signal" -- "-$$") >/dev/null 2>&1 &
+exec 3<&-
+exec "$@"
+"#;
+
+/// How long a program may take to end when it is asked to.
+const TIME_TO_END: Duration = Duration::from_secs(5);
+
+/// The signal that a program is asked to end with.
+#[derive(Clone, Copy, Debug)]
+pub enum Stop {
+    /// What most programs take.
+    Terminate,
+    /// PostgreSQL's fast shutdown: open transactions are rolled back.
+    Interrupt,
+}
+
+/// A running program, with all that it has written. Dropping it ends the program and whatever
+/// that has started.
+pub struct Process {
+    name: &'static str,
+    child: Child,
+    lifeline: Option<ChildStdin>,
+    log: Log,
+}
+
+impl Process {
+    /// Starts `command` in a process group of its own.
+    pub fn start(name: &'static str, command: &Command, stop: Stop, log: Log) -> Result<Self> {
+        let signal = match stop {
+            Stop::Terminate => "TERM",
+            Stop::Interrupt => "INT",
+        };
+        let mut guarded = Command::new("/bin/sh");
+        guarded.args(["-c", GUARD, "guard", signal]);
+        guarded.arg(command.get_program()).args(command.get_args());
+        for (variable, value) in command.get_envs() {
+            match value {
+                Some(value) => guarded.env(variable, value),
+                None => guarded.env_remove(variable),
+            };
+        }
+        if let Some(folder) = command.get_current_dir() {
+            guarded.current_dir(folder);
+        }
+        let mut child = guarded
+            .process_group(0)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("cannot start {name}"))?;
+        let lifeline = child.stdin.take();
+        log.follow(name, child.stdout.take());
+        log.follow(name, child.stderr.take());
+        Ok(Self {
+            name,
+            child,
+            lifeline,
+            log,
+        })
+    }
+
+    /// Fails, with the program's last lines, where it has ended by itself.
+    pub fn check_alive(&mut self) -> Result<()> {
+        match self.child.try_wait()? {
+            None => Ok(()),
+            Some(status) => bail!("{} ended ({status}):\n{}", self.name, self.log.tail()),
+        }
+    }
+
+    /// Ends the program at once, as a crash does: it cannot tidy up.
+    pub fn kill(&mut self) -> Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        drop(self.lifeline.take());
+        let deadline = Instant::now() + TIME_TO_END;
+        while Instant::now() < deadline {
+            if !matches!(self.child.try_wait(), Ok(None)) {
+                return;
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+        // It had its time, and nobody is left to tell of a failure.
+        drop(self.kill());
+    }
+}
+
+impl fmt::Debug for Process {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} (process {})", self.name, self.child.id())
+    }
+}
+
+/// What programs have written, by line. Clones share the lines.
+#[derive(Clone, Default)]
+pub struct Log {
+    shared: Arc<(Mutex<Vec<String>>, Condvar)>,
+    is_shown: bool,
+}
+
+impl Log {
+    /// A log whose lines are shown on standard error as they come, for `cargo xtask dev`.
+    pub fn shown() -> Self {
+        Self {
+            is_shown: true,
+            ..Self::default()
+        }
+    }
+
+    /// Adds a line.
+    pub fn add(&self, name: &str, line: &str) {
+        if self.is_shown {
+            eprintln!("{name:>14} | {line}");
+        }
+        self.lines().push(line.to_owned());
+        self.shared.1.notify_all();
+    }
+
+    /// All lines so far.
+    pub fn text(&self) -> String {
+        self.lines().join("\n")
+    }
+
+    /// Waits, for five seconds at most, until a line contains `text`.
+    pub fn wait_for(&self, text: &str) -> Result<()> {
+        let is_missing = |lines: &mut Vec<String>| !lines.iter().any(|line| line.contains(text));
+        let (lines, time) = self
+            .shared
+            .1
+            .wait_timeout_while(self.lines(), Duration::from_secs(5), is_missing)
+            .unwrap_or_else(PoisonError::into_inner);
+        drop(lines);
+        if time.timed_out() {
+            bail!(
+                "no log line says {text:?}; the last ones are:\n{}",
+                self.tail()
+            );
+        }
+        Ok(())
+    }
+
+    fn tail(&self) -> String {
+        let lines = self.lines();
+        lines[lines.len().saturating_sub(20)..].join("\n")
+    }
+
+    fn follow(&self, name: &'static str, output: Option<impl Read + Send + 'static>) {
+        let Some(output) = output else { return };
+        let log = self.clone();
+        thread::spawn(move || {
+            for line in BufReader::new(output).lines() {
+                let Ok(line) = line else { return };
+                log.add(name, &line);
+            }
+        });
+    }
+
+    fn lines(&self) -> MutexGuard<'_, Vec<String>> {
+        self.shared.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,45 @@
+//! An HTTP server inside this process.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use anyhow::Result;
+use axum::Router;
+use tokio::{net::TcpListener, task::JoinHandle};
+
+/// Serves a router on a free port of this machine until it is dropped.
+pub struct Server {
+    url: String,
+    task: JoinHandle<()>,
+}
+
+impl Server {
+    /// Starts to serve.
+    pub async fn start(router: Router) -> Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        Ok(Self::on(listener, router)?)
+    }
+
+    /// Starts to serve on a listener whose address had to be known before the router.
+    pub fn on(listener: TcpListener, router: Router) -> std::io::Result<Self> {
+        let address: SocketAddr = listener.local_addr()?;
+        let task = tokio::spawn(async move {
+            // It fails only when the listener does, and then every test says so.
+            drop(axum::serve(listener, router).await);
+        });
+        Ok(Self {
+            url: format!("http://{address}"),
+            task,
+        })
+    }
+
+    /// Its address, with no slash at its end.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}

@@ -1,0 +1,118 @@
+//! Supabase's REST API: a real PostgREST, and in front of it a gateway like Supabase's.
+
+pub mod gateway;
+
+use std::{process::Command, time::Duration};
+
+use anyhow::{Context, Result, bail};
+use jsonwebtoken::{EncodingKey, Header, encode};
+use serde_json::json;
+use tokio::time::{Instant, sleep};
+
+use self::gateway::{Fault, Gateway, Keys, RecordedRequest};
+use crate::{
+    postgres::{Postgres, free_port},
+    process::{Log, Process, Stop},
+    random, tools,
+};
+
+/// The API of one database, served until this is dropped.
+pub struct Supabase {
+    gateway: Gateway,
+    postgrest: Option<Process>,
+    command: Command,
+    admin_port: u16,
+    log: Log,
+}
+
+impl Supabase {
+    /// Starts the API on a running database.
+    pub async fn start(postgres: &Postgres, log: Log) -> Result<Self> {
+        let (port, admin_port) = (free_port()?, free_port()?);
+        let secret = random::letters_and_digits(40);
+        let mut command = Command::new(tools::postgrest()?);
+        command
+            .env("PGRST_DB_URI", postgres.url("authenticator"))
+            .env("PGRST_DB_SCHEMAS", "public")
+            .env("PGRST_DB_ANON_ROLE", "anon")
+            .env("PGRST_JWT_SECRET", &secret)
+            .env("PGRST_SERVER_HOST", "127.0.0.1")
+            .env("PGRST_SERVER_PORT", port.to_string())
+            .env("PGRST_ADMIN_SERVER_PORT", admin_port.to_string());
+        let keys = Keys {
+            secret_key: format!("sb_secret_{}", random::letters_and_digits(31)),
+            publishable_key: format!("sb_publishable_{}", random::letters_and_digits(31)),
+            service_role_jwt: legacy_key("service_role", &secret)?,
+            anon_jwt: legacy_key("anon", &secret)?,
+        };
+        let mut supabase = Self {
+            gateway: Gateway::start(keys, format!("http://127.0.0.1:{port}")).await?,
+            postgrest: None,
+            command,
+            admin_port,
+            log,
+        };
+        supabase.run_postgrest().await?;
+        Ok(supabase)
+    }
+
+    /// The project's URL; the API is under `/rest/v1/`.
+    pub fn url(&self) -> &str {
+        self.gateway.url()
+    }
+
+    /// The keys that the gateway accepts.
+    pub fn keys(&self) -> &Keys {
+        self.gateway.keys()
+    }
+
+    /// Every request so far, in the order of the answers.
+    pub fn requests(&self) -> Vec<RecordedRequest> {
+        self.gateway.requests()
+    }
+
+    /// Makes the gateway fail every request from here on, or none.
+    pub fn set_fault(&self, fault: Option<Fault>) {
+        self.gateway.set_fault(fault);
+    }
+
+    /// Ends PostgREST at once, as a crash does.
+    pub fn kill_postgrest(&mut self) -> Result<()> {
+        self.postgrest
+            .take()
+            .context("PostgREST is not running")?
+            .kill()
+    }
+
+    /// Starts PostgREST again, and waits until it has read the schema.
+    pub async fn run_postgrest(&mut self) -> Result<()> {
+        let log = self.log.clone();
+        let mut postgrest = Process::start("postgrest", &self.command, Stop::Terminate, log)?;
+        let deadline = Instant::now() + Duration::from_secs(30);
+        let ready = format!("http://127.0.0.1:{}/ready", self.admin_port);
+        while !is_success(&ready).await {
+            postgrest.check_alive()?;
+            if Instant::now() > deadline {
+                bail!("PostgREST is not ready (see {ready})");
+            }
+            sleep(Duration::from_millis(10)).await;
+        }
+        self.postgrest = Some(postgrest);
+        Ok(())
+    }
+}
+
+async fn is_success(url: &str) -> bool {
+    let answer = reqwest::get(url).await;
+    answer.is_ok_and(|answer| answer.status().is_success())
+}
+
+/// A key of the older kind: a token that names the role and is good until 2036.
+fn legacy_key(role: &str, secret: &str) -> Result<String> {
+    let claims = json!({
+        "iss": "supabase", "ref": "local", "role": role,
+        "iat": 1_763_000_000, "exp": 2_082_758_400,
+    });
+    let key = EncodingKey::from_secret(secret.as_bytes());
+    Ok(encode(&Header::default(), &claims, &key)?)
+}

@@ -1,0 +1,246 @@
+//! What stands in front of PostgREST at Supabase: it serves `/rest/v1/`, wants an `apikey`, and
+//! turns the newer keys into the token of their role
+//! (<https://supabase.com/docs/guides/api/api-keys>).
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use anyhow::Result;
+use axum::{
+    Json, Router,
+    body::{Body, Bytes},
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use http::{
+    HeaderMap, HeaderName, Method, StatusCode, Uri,
+    header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING, USER_AGENT},
+};
+use serde_json::json;
+
+use crate::server::Server;
+
+/// The keys of a project.
+#[derive(Clone, Debug)]
+pub struct Keys {
+    /// Of the newer kind, for servers: `sb_secret_…`.
+    pub secret_key: String,
+    /// Of the newer kind, for browsers: `sb_publishable_…`.
+    pub publishable_key: String,
+    /// Of the older kind, for servers.
+    pub service_role_jwt: String,
+    /// Of the older kind, for browsers.
+    pub anon_jwt: String,
+}
+
+/// What the gateway does to requests in place of answering them.
+#[derive(Clone, Copy, Debug)]
+pub enum Fault {
+    /// It answers with this status and does not forward.
+    Status(StatusCode),
+    /// It waits before it forwards.
+    Slow(Duration),
+    /// It does not forward and never answers.
+    Silent,
+    /// It forwards, and then never answers: the statement commits and nobody hears of it.
+    SilentAfterTheStatement,
+}
+
+/// A request that came through, for tests that count.
+#[derive(Clone, Debug)]
+pub struct RecordedRequest {
+    /// The path and the query.
+    pub path: String,
+    /// The body, where it is text.
+    pub body: String,
+    /// The status of the answer.
+    pub status: StatusCode,
+}
+
+/// The gateway, serving until it is dropped.
+pub struct Gateway {
+    server: Server,
+    state: Arc<GatewayState>,
+}
+
+struct GatewayState {
+    keys: Keys,
+    postgrest: String,
+    client: reqwest::Client,
+    requests: Mutex<Vec<RecordedRequest>>,
+    fault: Mutex<Option<Fault>>,
+}
+
+impl Gateway {
+    /// Serves the PostgREST at `postgrest`, a URL.
+    pub async fn start(keys: Keys, postgrest: String) -> Result<Self> {
+        let state = Arc::new(GatewayState {
+            keys,
+            postgrest,
+            client: reqwest::Client::new(),
+            requests: Mutex::default(),
+            fault: Mutex::default(),
+        });
+        let router = Router::new().fallback(serve).with_state(Arc::clone(&state));
+        let server = Server::start(router).await?;
+        Ok(Self { server, state })
+    }
+
+    /// Its address.
+    pub fn url(&self) -> &str {
+        self.server.url()
+    }
+
+    /// The keys that it accepts.
+    pub fn keys(&self) -> &Keys {
+        &self.state.keys
+    }
+
+    /// Every request so far, in the order of the answers.
+    pub fn requests(&self) -> Vec<RecordedRequest> {
+        let requests = self.state.requests.lock();
+        requests.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Fails every request from here on, or none.
+    pub fn set_fault(&self, fault: Option<Fault>) {
+        let mut current = self
+            .state
+            .fault
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *current = fault;
+    }
+}
+
+async fn serve(
+    State(state): State<Arc<GatewayState>>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let path = uri
+        .path_and_query()
+        .map_or("/", |path| path.as_str())
+        .to_owned();
+    let text = String::from_utf8_lossy(&body).into_owned();
+    let fault = *state.fault.lock().unwrap_or_else(PoisonError::into_inner);
+    let answer = match fault {
+        Some(Fault::Status(status)) => status.into_response(),
+        Some(Fault::Silent) => std::future::pending().await,
+        Some(Fault::Slow(time)) => {
+            tokio::time::sleep(time).await;
+            forward(&state, method, &path, headers, body).await
+        }
+        Some(Fault::SilentAfterTheStatement) => {
+            forward(&state, method, &path, headers, body).await;
+            std::future::pending().await
+        }
+        None => forward(&state, method, &path, headers, body).await,
+    };
+    let request = RecordedRequest {
+        path,
+        body: text,
+        status: answer.status(),
+    };
+    let mut requests = state
+        .requests
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner);
+    requests.push(request);
+    answer
+}
+
+async fn forward(
+    state: &GatewayState,
+    method: Method,
+    path: &str,
+    mut headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let Some(path) = path.strip_prefix("/rest/v1") else {
+        return (
+            StatusCode::NOT_FOUND,
+            Json(json!({ "message": "no Route matched" })),
+        )
+            .into_response();
+    };
+    if let Err(refusal) = authorize(&state.keys, &mut headers) {
+        return refusal.into_response();
+    }
+    for name in [HOST, CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING] {
+        headers.remove(name);
+    }
+    let url = format!("{}{path}", state.postgrest);
+    let request = state
+        .client
+        .request(method, url)
+        .headers(headers)
+        .body(body);
+    match request.send().await {
+        Ok(answer) => {
+            let mut response = Response::new(Body::empty());
+            *response.status_mut() = answer.status();
+            *response.headers_mut() = answer.headers().clone();
+            for name in [CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING] {
+                response.headers_mut().remove(name);
+            }
+            match answer.bytes().await {
+                Ok(body) => response.map(|_| Body::from(body)),
+                Err(_) => StatusCode::BAD_GATEWAY.into_response(),
+            }
+        }
+        Err(_) => StatusCode::BAD_GATEWAY.into_response(),
+    }
+}
+
+type Refusal = (StatusCode, Json<serde_json::Value>);
+
+/// Accepts a request by its `apikey`, and gives it the token that PostgREST knows.
+fn authorize(keys: &Keys, headers: &mut HeaderMap) -> Result<(), Refusal> {
+    const APIKEY: HeaderName = HeaderName::from_static("apikey");
+    let text = |headers: &HeaderMap, name: &HeaderName| {
+        let value = headers.get(name)?.to_str().ok()?;
+        Some(value.to_owned())
+    };
+    let Some(key) = text(headers, &APIKEY) else {
+        return Err(refuse(
+            "No API key found in request",
+            "No `apikey` request header or url param was found.",
+        ));
+    };
+    let token = if key == keys.secret_key {
+        let agent = text(headers, &USER_AGENT).unwrap_or_default();
+        if agent.starts_with("Mozilla/") {
+            return Err(refuse(
+                "Forbidden use of secret API key in browser",
+                "Secret API keys can only be used in a protected environment.",
+            ));
+        }
+        &keys.service_role_jwt
+    } else if key == keys.publishable_key {
+        &keys.anon_jwt
+    } else if key == keys.service_role_jwt || key == keys.anon_jwt {
+        // The older keys are the role's token themselves; the caller sends it as a Bearer too.
+        return Ok(());
+    } else {
+        return Err(refuse(
+            "Invalid API key",
+            "Double check your Supabase `anon` or `service_role` API key.",
+        ));
+    };
+    if !headers.contains_key(AUTHORIZATION)
+        && let Ok(token) = format!("Bearer {token}").parse()
+    {
+        headers.insert(AUTHORIZATION, token);
+    }
+    Ok(())
+}
+
+fn refuse(message: &'static str, hint: &'static str) -> Refusal {
+    let body = json!({ "message": message, "hint": hint });
+    (StatusCode::UNAUTHORIZED, Json(body))
+}

