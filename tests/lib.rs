@@ -1,1 +1,1 @@
-//! The tests are `sql.rs` and `end_to_end/`; what they stand on is `stack/`.
+//! The tests are `sql/` and `end_to_end/`; what they stand on is `stack/`.

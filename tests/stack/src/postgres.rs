@@ -4,7 +4,7 @@ use std::{
     fs::{self, Permissions},
     net::{Ipv4Addr, TcpListener},
     os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
     time::Duration,
 };
@@ -67,14 +67,21 @@ impl Postgres {
             .map(|entry| Ok(entry?.path()))
             .collect::<Result<_>>()?;
         files.sort();
-        let client = self.connect().await?;
         for file in files {
-            client
-                .batch_execute(&fs::read_to_string(&file)?)
-                .await
-                .with_context(|| format!("migration {} failed", file.display()))?;
+            self.run_sql(&file).await?;
         }
         Ok(())
+    }
+
+    /// Runs one SQL file, named from the root of the repository, as the `postgres` role.
+    pub async fn run_sql(&self, file: impl AsRef<Path>) -> Result<()> {
+        let file = file.as_ref();
+        let sql = fs::read_to_string(tools::root().join(file))?;
+        let client = self.connect().await?;
+        client
+            .batch_execute(&sql)
+            .await
+            .with_context(|| format!("{} failed", file.display()))
     }
 
     /// Ends the server at once, as a crash does.

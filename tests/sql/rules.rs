@@ -1,118 +1,11 @@
-//! The rules of the database contract, each on a real PostgreSQL that is prepared like a
-//! Supabase project.
+//! The rules of the database contract.
 
 use serde_json::{Value, json};
 use stack::{Log, Postgres};
 use tokio::task::JoinSet;
-use tokio_postgres::{Client, error::SqlState, types::ToSql};
+use tokio_postgres::error::SqlState;
 
-/// A migrated database, as the role that the functions call with.
-struct Database {
-    postgres: Postgres,
-    client: Client,
-}
-
-impl Database {
-    async fn start() -> Self {
-        let postgres = Postgres::start(Log::default()).await.unwrap();
-        postgres.migrate().await.unwrap();
-        let client = service_role(&postgres).await;
-        Self { postgres, client }
-    }
-
-    async fn page_load(&self, user: &Value) -> String {
-        outcome(&self.client, user, "page_load", None)
-            .await
-            .unwrap()
-    }
-
-    async fn event(&self, id: &str, user: &Value) -> String {
-        outcome(&self.client, user, "webhook", Some(id))
-            .await
-            .unwrap()
-    }
-
-    async fn status(&self, id: &str, changed_at: Option<i64>, max_age: Option<i64>) -> String {
-        let sql = "select public.user_sync_status($1, $2, $3)";
-        let arguments: [&(dyn ToSql + Sync); 3] = [&id, &changed_at, &max_age];
-        let row = self.client.query_one(sql, &arguments).await;
-        row.unwrap().get(0)
-    }
-
-    async fn row(&self, id: &str) -> Option<Value> {
-        let sql = "select to_jsonb(u)::text from public.users as u where id = $1";
-        let row = self.client.query_opt(sql, &[&id]).await.unwrap()?;
-        Some(serde_json::from_str(row.get(0)).unwrap())
-    }
-
-    /// The ledger's outcomes of a user, oldest first.
-    async fn ledger(&self, id: &str) -> Vec<String> {
-        let sql = "select outcome from public.user_sync_events where user_id = $1 order by number";
-        let rows = self.client.query(sql, &[&id]).await.unwrap();
-        rows.iter().map(|row| row.get(0)).collect()
-    }
-}
-
-async fn service_role(postgres: &Postgres) -> Client {
-    let client = postgres.connect().await.unwrap();
-    client.batch_execute("set role service_role").await.unwrap();
-    client
-}
-
-async fn outcome(
-    client: &Client,
-    user: &Value,
-    via: &str,
-    event_id: Option<&str>,
-) -> Result<String, tokio_postgres::Error> {
-    let deleted = user["deleted"] == true;
-    let event_type = event_id.map(|_| {
-        if deleted {
-            "user.deleted"
-        } else {
-            "user.updated"
-        }
-    });
-    let sql = "select public.user_sync_apply($1::text::jsonb, $2, $3, $4, $5)::text";
-    let event_at = 1_763_000_999_000_i64;
-    let arguments: [&(dyn ToSql + Sync); 5] =
-        [&user.to_string(), &via, &event_id, &event_type, &event_at];
-    let row = client.query_one(sql, &arguments).await?;
-    let answer: Value = serde_json::from_str(row.get(0)).unwrap();
-    assert_eq!(answer["displaced"], json!([]));
-    Ok(answer["outcome"].as_str().unwrap().to_owned())
-}
-
-fn user(id: &str, updated_at: i64, name: &str) -> Value {
-    json!({
-        "id": id,
-        "primary_email_address_id": "idn_2",
-        "email_addresses": [
-            { "id": "idn_1", "email_address": "other@example.com", "verification": null },
-            { "id": "idn_2", "email_address": format!("{id}@example.com"),
-              "verification": { "status": "verified" } },
-        ],
-        "primary_phone_number_id": null,
-        "phone_numbers": [],
-        "username": "",
-        "first_name": name,
-        "last_name": null,
-        "image_url": "https://img.example.com/a.png",
-        "external_id": null,
-        "public_metadata": { "plan": "pro" },
-        "private_metadata": { "secret": "private" },
-        "unsafe_metadata": { "secret": "unsafe" },
-        "banned": false,
-        "created_at": 1_763_000_000_123_i64,
-        "updated_at": updated_at,
-    })
-}
-
-fn deletion(id: &str) -> Value {
-    json!({ "id": id, "object": "user", "deleted": true })
-}
-
-const T: i64 = 1_763_000_100_000;
+use crate::{Database, T, apply, deletion, outcome, service_role, user};
 
 #[tokio::test]
 async fn a_user_becomes_a_row_and_nothing_private_is_stored() {
@@ -298,7 +191,7 @@ async fn a_failed_write_leaves_no_receipt() {
     nul["first_name"] = json!("a\u{0}b");
     let no_id = json!({ "updated_at": T });
     for unusable in [no_time, far, word, no_list, nul, no_id] {
-        let failed = outcome(&database.client, &unusable, "webhook", Some("msg_1")).await;
+        let failed = apply(&database.client, &unusable, Some("msg_1")).await;
         let code = failed.unwrap_err().code().unwrap().code().to_owned();
         assert!(code.starts_with("22"), "{code}");
     }
@@ -363,14 +256,7 @@ async fn many_writes_at_once_make_one_row_and_one_receipt() {
         for _ in 0..64 {
             let client = service_role(&database.postgres).await;
             let user = user(id, T, "Ada");
-            writes.spawn(async move {
-                let via = if event_id.is_some() {
-                    "webhook"
-                } else {
-                    "page_load"
-                };
-                outcome(&client, &user, via, event_id).await.unwrap()
-            });
+            writes.spawn(async move { outcome(&apply(&client, &user, event_id).await.unwrap()) });
         }
         let outcomes = writes.join_all().await;
         let count = |wanted: &str| outcomes.iter().filter(|outcome| *outcome == wanted).count();
@@ -414,6 +300,9 @@ async fn each_role_may_do_what_it_must_and_no_more() {
     let client = database.postgres.connect().await.unwrap();
     let calls = [
         "select public.user_sync_row('{}')",
+        "select public.user_sync_find('user_1')",
+        "select public.user_sync_store('{}', 'page_load')",
+        "select public.user_sync_bury('user_1', now(), 'page_load')",
         "select public.user_sync_status('user_1')",
         "select public.user_sync_apply('{}', 'page_load')",
         "select public.user_sync_reject('a', 'b', 'c', 'd')",

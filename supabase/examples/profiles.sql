@@ -1,0 +1,153 @@
+-- A worked example: users in a table that was there before, with a key of its own, a unique and
+-- required e-mail address, and other column names. Only SQL changes.
+--
+-- Copy this file into supabase/migrations in place of the one that makes public.users, and write
+-- your table where it says profiles. The rules (order, tombstones, receipts) stay where they are,
+-- in the file after it.
+--
+-- The table as it was:
+--
+--   create table public.profiles (
+--     id uuid primary key default gen_random_uuid(),
+--     clerk_user_id text not null unique,
+--     email text not null unique,
+--     full_name text,
+--     avatar_url text,
+--     plan text not null default 'free'
+--   );
+
+-- What the rules need to know of a row, beside what the app needs.
+alter table public.profiles
+  add column if not exists changed_at timestamptz,
+  add column if not exists deleted_at timestamptz,
+  add column if not exists synced_at timestamptz,
+  add column if not exists synced_by text;
+
+grant select, insert, update on public.profiles to service_role;
+
+
+-- The address of whoever has none: of a deleted user, of one who signed up by phone, and of one
+-- whose address has gone to somebody else. No mail is ever delivered to `.invalid` (RFC 2606).
+create or replace function public.user_sync_no_email(clerk_user_id text)
+returns text
+language sql immutable
+set search_path = ''
+as $$
+  select clerk_user_id || '@no-email.invalid'
+$$;
+
+
+-- It returns the table's own row type, which `create or replace` cannot change.
+drop function if exists public.user_sync_row(jsonb);
+create function public.user_sync_row(clerk_user jsonb)
+returns public.profiles
+language plpgsql immutable
+set search_path = ''
+as $$
+declare
+  mapped public.profiles;
+begin
+  mapped.clerk_user_id := clerk_user ->> 'id';
+  select address ->> 'email_address' into mapped.email
+  from jsonb_array_elements(clerk_user -> 'email_addresses') as address
+  where address ->> 'id' = clerk_user ->> 'primary_email_address_id';
+  mapped.email := coalesce(
+    nullif(mapped.email, ''), public.user_sync_no_email(mapped.clerk_user_id));
+  mapped.full_name := nullif(
+    trim(concat_ws(' ', clerk_user ->> 'first_name', clerk_user ->> 'last_name')), '');
+  mapped.avatar_url := nullif(clerk_user ->> 'image_url', '');
+  mapped.changed_at := to_timestamp((clerk_user ->> 'updated_at')::bigint / 1000.0);
+  return mapped;
+end
+$$;
+
+
+create or replace function public.user_sync_find(clerk_id text)
+returns table (email text, updated_at timestamptz, deleted_at timestamptz, synced_at timestamptz)
+language sql stable
+set search_path = ''
+as $$
+  select stored.email, stored.changed_at, stored.deleted_at, stored.synced_at
+  from public.profiles as stored
+  where stored.clerk_user_id = clerk_id
+$$;
+
+
+create or replace function public.user_sync_store(clerk_user jsonb, via text)
+returns jsonb
+language plpgsql
+set search_path = ''
+as $$
+declare
+  mapped public.profiles := public.user_sync_row(clerk_user);
+  stored public.profiles;
+  holder public.profiles;
+  displaced text[] := '{}';
+  outcome text;
+begin
+  mapped.synced_at := now();
+
+  -- Clerk gives an address to one user at a time, so of two who claim it one row is out of date.
+  -- The newer keeps it. The older gives it up and counts as unconfirmed, so that it is read again
+  -- from Clerk when its user next opens a page.
+  select * into holder from public.profiles as other
+  where other.email = mapped.email and other.clerk_user_id <> mapped.clerk_user_id;
+  if holder.changed_at > mapped.changed_at then
+    displaced := array[mapped.clerk_user_id];
+    mapped.email := public.user_sync_no_email(mapped.clerk_user_id);
+    mapped.synced_at := null;
+  elsif holder.id is not null then
+    displaced := array[holder.clerk_user_id];
+    update public.profiles
+    set email = public.user_sync_no_email(holder.clerk_user_id), synced_at = null
+    where id = holder.id;
+  end if;
+
+  select * into stored from public.profiles as before
+  where before.clerk_user_id = mapped.clerk_user_id;
+  outcome := case
+    when stored.id is null then 'created'
+    when (stored.email, stored.full_name, stored.avatar_url, stored.changed_at)
+      is distinct from
+      (mapped.email, mapped.full_name, mapped.avatar_url, mapped.changed_at)
+      then 'updated'
+    else 'unchanged'
+  end;
+
+  insert into public.profiles
+    (clerk_user_id, email, full_name, avatar_url, changed_at, synced_at, synced_by)
+  values (mapped.clerk_user_id, mapped.email, mapped.full_name, mapped.avatar_url,
+    mapped.changed_at, mapped.synced_at, via)
+  on conflict (clerk_user_id) do update
+    set (email, full_name, avatar_url, changed_at, synced_at, synced_by)
+    = (excluded.email, excluded.full_name, excluded.avatar_url, excluded.changed_at,
+      excluded.synced_at, excluded.synced_by);
+
+  return jsonb_build_object('outcome', outcome, 'email', mapped.email, 'displaced', displaced);
+end
+$$;
+
+
+create or replace function public.user_sync_bury(clerk_id text, at timestamptz, via text)
+returns void
+language sql
+set search_path = ''
+as $$
+  insert into public.profiles (clerk_user_id, email, deleted_at, synced_at, synced_by)
+  values (clerk_id, public.user_sync_no_email(clerk_id), at, now(), via)
+  on conflict (clerk_user_id) do update
+    set (email, full_name, avatar_url, deleted_at, synced_at, synced_by)
+    = (excluded.email, null, null, excluded.deleted_at, excluded.synced_at, excluded.synced_by)
+$$;
+
+
+revoke execute on function
+  public.user_sync_no_email, public.user_sync_row, public.user_sync_find,
+  public.user_sync_store, public.user_sync_bury
+from public, anon, authenticated;
+grant execute on function
+  public.user_sync_no_email, public.user_sync_row, public.user_sync_find,
+  public.user_sync_store, public.user_sync_bury
+to service_role;
+
+notify pgrst, 'reload schema';
