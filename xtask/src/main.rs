@@ -1,1 +1,25 @@
-fn main() {}
+//! The project's own commands.
+
+mod dev;
+mod test;
+
+use anyhow::Result;
+use clap::Parser;
+
+/// The commands of this repository.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+enum Command {
+    /// Starts everything and prints the addresses; Ctrl-C stops it
+    Dev(dev::Arguments),
+    /// Runs every check and every test
+    Test,
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    match Command::parse() {
+        Command::Dev(arguments) => dev::run(arguments).await,
+        Command::Test => test::run(),
+    }
+}

@@ -84,20 +84,28 @@ impl Supabase {
             .kill()
     }
 
-    /// Starts PostgREST again, and waits until it has read the schema.
+    /// Starts PostgREST again, and waits until it is ready.
     pub async fn run_postgrest(&mut self) -> Result<()> {
         let log = self.log.clone();
-        let mut postgrest = Process::start("postgrest", &self.command, Stop::Terminate, log)?;
-        let deadline = Instant::now() + Duration::from_secs(30);
+        let postgrest = Process::start("postgrest", &self.command, Stop::Terminate, log)?;
+        self.postgrest = Some(postgrest);
+        self.is_ready().await
+    }
+
+    /// Waits until PostgREST has a connection and has read the schema.
+    pub async fn is_ready(&mut self) -> Result<()> {
+        let deadline = Instant::now() + Duration::from_mins(1);
         let ready = format!("http://127.0.0.1:{}/ready", self.admin_port);
         while !is_success(&ready).await {
-            postgrest.check_alive()?;
+            let postgrest = self.postgrest.as_mut();
+            postgrest
+                .context("PostgREST is not running")?
+                .check_alive()?;
             if Instant::now() > deadline {
                 bail!("PostgREST is not ready (see {ready})");
             }
             sleep(Duration::from_millis(10)).await;
         }
-        self.postgrest = Some(postgrest);
         Ok(())
     }
 }

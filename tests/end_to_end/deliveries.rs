@@ -1,0 +1,80 @@
+//! Webhooks as Clerk's sender delivers them by itself, with its retries.
+
+use anyhow::{Context, Result, ensure};
+use serde_json::json;
+use stack::{
+    Stack, SupabaseFault,
+    clerk::{Delivery, Order},
+};
+
+pub async fn a_webhook_is_the_usual_path(stack: Stack) -> Result<()> {
+    let user = stack.clerk.sign_up(&json!({ "email": "ada@example.com" }));
+    let id = user["id"].as_str().unwrap_or_default();
+    stack.clerk.deliveries_done().await?;
+    ensure!(stack.row(id).await?["synced_by"] == "webhook");
+    let answer = stack.load_page(id, &json!({})).await?;
+    answer.expect(200, "status", "present")?;
+
+    stack.clerk.set_delivery(Delivery::Repeat);
+    stack.clerk.update(id, &json!({ "first_name": "Ada" }))?;
+    stack.clerk.deliveries_done().await?;
+    ensure!(stack.row(id).await?["first_name"] == "Ada");
+    let twice = stack.clerk.last_event_of(id)?;
+    ensure!(stack.clerk.attempts(&twice.id) == [200, 200]);
+
+    stack.clerk.delete(id)?;
+    stack.clerk.deliveries_done().await?;
+    ensure!(stack.row(id).await?["deleted_at"].is_string());
+    let outcomes: Vec<_> = stack
+        .ledger()
+        .await?
+        .iter()
+        .map(|entry| entry["outcome"].clone())
+        .collect();
+    ensure!(
+        outcomes == ["created", "updated", "deleted"],
+        "{outcomes:?}"
+    );
+    Ok(())
+}
+
+pub async fn events_held_back_and_reordered_end_as_clerk_has_them(stack: Stack) -> Result<()> {
+    stack.clerk.set_delivery(Delivery::Hold);
+    let [stays, goes] = [(); 2].map(|()| {
+        let user = stack.clerk.sign_up(&json!({ "email": "ada@example.com" }));
+        user["id"].as_str().unwrap_or_default().to_owned()
+    });
+    for name in ["first", "second", "third"] {
+        stack.clerk.update(&stays, &json!({ "first_name": name }))?;
+        stack.clerk.update(&goes, &json!({ "first_name": name }))?;
+    }
+    stack.clerk.delete(&goes)?;
+    stack.clerk.release(Order::Newest);
+    stack.clerk.deliveries_done().await?;
+    ensure!(stack.row(&stays).await?["first_name"] == "third");
+    let tombstone = stack.row(&goes).await?;
+    ensure!(tombstone["deleted_at"].is_string() && tombstone["email"].is_null());
+    Ok(())
+}
+
+pub async fn a_failing_webhook_is_delivered_again_until_it_succeeds(stack: Stack) -> Result<()> {
+    stack
+        .supabase
+        .set_fault(Some(SupabaseFault::Status(http::StatusCode::BAD_GATEWAY)));
+    let user = stack.clerk.sign_up(&json!({ "email": "ada@example.com" }));
+    let id = user["id"].as_str().unwrap_or_default();
+    let event = stack.clerk.last_event_of(id)?;
+    stack.clerk.attempted(&event.id).await?;
+    ensure!(stack.find_row(id).await?.is_none());
+    stack.supabase.set_fault(None);
+    stack.clerk.deliveries_done().await?;
+    let attempts = stack.clerk.attempts(&event.id);
+    let (last, failed) = attempts.split_last().context("it was delivered")?;
+    ensure!(
+        *last == 200 && failed.iter().all(|status| *status == 503),
+        "{attempts:?}"
+    );
+    ensure!(!failed.is_empty() && attempts.len() < 8, "{attempts:?}");
+    ensure!(stack.row(id).await?["email"] == "ada@example.com");
+    Ok(())
+}

@@ -1,0 +1,229 @@
+//! A stand-in for Clerk's cloud, the one part of the stack that is not real. It speaks the real
+//! protocols: the Backend API, session tokens, and webhooks through Svix.
+
+mod backend_api;
+mod control;
+mod session;
+mod users;
+mod webhooks;
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use anyhow::{Context, Result};
+use base64::{Engine, prelude::BASE64_STANDARD};
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+pub use self::{
+    backend_api::Fault,
+    session::AUTHORIZED_PARTY,
+    webhooks::{Delivery, Order, WebhookEvent},
+};
+use self::{
+    backend_api::Faults,
+    session::SessionKey,
+    users::Users,
+    webhooks::{Deliveries, Webhooks},
+};
+use crate::{random, server::Server};
+
+/// One Clerk instance, served until this is dropped.
+pub struct Clerk {
+    server: Server,
+    instance: Arc<Instance>,
+}
+
+/// What the handle and the servers share.
+struct Instance {
+    id: String,
+    secret_key: String,
+    session_key: SessionKey,
+    users: Mutex<Users>,
+    webhooks: Mutex<Webhooks>,
+    deliveries: watch::Sender<Deliveries>,
+    faults: Mutex<Faults>,
+    requests: Mutex<Vec<String>>,
+}
+
+impl Clerk {
+    /// Starts an instance with no user, whose webhooks go nowhere yet.
+    pub async fn start() -> Result<Self> {
+        let instance = Arc::new(Instance {
+            id: format!("ins_{}", random::letters_and_digits(27)),
+            secret_key: format!("sk_test_{}", random::letters_and_digits(42)),
+            session_key: SessionKey::generate()?,
+            users: Mutex::default(),
+            webhooks: Mutex::new(Webhooks::new()),
+            deliveries: watch::Sender::default(),
+            faults: Mutex::default(),
+            requests: Mutex::default(),
+        });
+        let router = backend_api::router(Arc::clone(&instance))
+            .nest("/control", control::router(Arc::clone(&instance)));
+        let server = Server::start(router).await?;
+        Ok(Self { server, instance })
+    }
+
+    /// The Backend API's base URL, as `CLERK_API_URL` takes it.
+    pub fn api_url(&self) -> &str {
+        self.server.url()
+    }
+
+    /// Where scripts sign users up, change them and hold webhooks back; see `control.rs`.
+    pub fn control_url(&self) -> String {
+        format!("{}/control", self.server.url())
+    }
+
+    /// The instance's secret key.
+    pub fn secret_key(&self) -> &str {
+        &self.instance.secret_key
+    }
+
+    /// The instance's publishable key, which is its Frontend API's host in base64.
+    pub fn publishable_key(&self) -> String {
+        let host = self.server.url().trim_start_matches("http://");
+        format!("pk_test_{}", BASE64_STANDARD.encode(format!("{host}$")))
+    }
+
+    /// The public key of its session tokens, as PEM.
+    pub fn jwt_key(&self) -> &str {
+        self.instance.session_key.pem()
+    }
+
+    /// The secret that its webhooks are signed with.
+    pub fn webhook_signing_secret(&self) -> String {
+        self.instance.webhooks().signing_secret().to_owned()
+    }
+
+    /// Signs a user up. `profile` holds fields of Clerk's user object, or for short `email`,
+    /// `phone_number` and `web3_wallet`, each of which becomes a verified primary one.
+    pub fn sign_up(&self, profile: &Value) -> Value {
+        self.instance.sign_up(profile)
+    }
+
+    /// Changes a user. `updated_at` moves on by itself, unless `changes` name it.
+    pub fn update(&self, id: &str, changes: &Value) -> Result<Value> {
+        self.instance.update(id, changes)
+    }
+
+    /// Deletes a user.
+    pub fn delete(&self, id: &str) -> Result<()> {
+        self.instance.delete(id)
+    }
+
+    /// Every version that a user ever had, oldest first.
+    pub fn history(&self, id: &str) -> Vec<Value> {
+        self.instance.users().history(id).to_vec()
+    }
+
+    /// A session token of the user, as Clerk's SDK sends it. `claims` replace its own; null
+    /// removes one.
+    pub fn session_token(&self, user_id: &str, claims: &Value) -> Result<String> {
+        self.instance.session_token(user_id, claims)
+    }
+
+    /// The newest event about a user.
+    pub fn last_event_of(&self, user_id: &str) -> Result<WebhookEvent> {
+        let webhooks = self.instance.webhooks();
+        let event = webhooks
+            .events()
+            .iter()
+            .rfind(|event| event.user_id == user_id);
+        event
+            .cloned()
+            .with_context(|| format!("nothing has happened to {user_id}"))
+    }
+
+    /// Sends every event from here on to this address.
+    pub fn set_webhook_endpoint(&self, url: &str) {
+        self.instance.webhooks().set_endpoint(url);
+    }
+
+    /// Says what becomes of each event from here on.
+    pub fn set_delivery(&self, delivery: Delivery) {
+        self.instance.webhooks().set_delivery(delivery);
+    }
+
+    /// Delivers what was held back, one after the other.
+    pub fn release(&self, order: Order) {
+        self.instance.release(order);
+    }
+
+    /// Waits until no automatic delivery is under way.
+    pub async fn deliveries_done(&self) -> Result<()> {
+        let mut deliveries = self.instance.deliveries.subscribe();
+        deliveries.wait_for(Deliveries::are_done).await?;
+        Ok(())
+    }
+
+    /// Waits until an event was delivered, or it was tried at least.
+    pub async fn attempted(&self, event_id: &str) -> Result<()> {
+        let mut deliveries = self.instance.deliveries.subscribe();
+        let is_attempted = |all: &Deliveries| !all.attempts(event_id).is_empty();
+        deliveries.wait_for(is_attempted).await?;
+        Ok(())
+    }
+
+    /// The statuses that each automatic delivery of an event was answered with; 0 for none.
+    pub fn attempts(&self, event_id: &str) -> Vec<u16> {
+        self.instance.deliveries.borrow().attempts(event_id)
+    }
+
+    /// Makes the Backend API fail: the next `requests`, or all.
+    pub fn set_fault(&self, fault: Option<Fault>, requests: Option<usize>) {
+        *lock(&self.instance.faults) = Faults::new(fault, requests);
+    }
+
+    /// The paths of all requests to the Backend API so far.
+    pub fn requests(&self) -> Vec<String> {
+        lock(&self.instance.requests).clone()
+    }
+}
+
+impl Instance {
+    fn users(&self) -> MutexGuard<'_, Users> {
+        lock(&self.users)
+    }
+
+    fn webhooks(&self) -> MutexGuard<'_, Webhooks> {
+        lock(&self.webhooks)
+    }
+
+    fn sign_up(self: &Arc<Self>, profile: &Value) -> Value {
+        let user = self.users().sign_up(profile);
+        self.tell("user.created", &user);
+        user
+    }
+
+    fn update(self: &Arc<Self>, id: &str, changes: &Value) -> Result<Value> {
+        let user = self.users().update(id, changes)?;
+        self.tell("user.updated", &user);
+        Ok(user)
+    }
+
+    fn delete(self: &Arc<Self>, id: &str) -> Result<()> {
+        self.users().delete(id)?;
+        let left = json!({ "deleted": true, "id": id, "object": "user" });
+        self.tell("user.deleted", &left);
+        Ok(())
+    }
+
+    fn session_token(&self, user_id: &str, claims: &Value) -> Result<String> {
+        self.session_key.sign(&self.id, user_id, claims)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Milliseconds since 1970.
+fn now() -> i64 {
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH);
+    since_1970.map_or(0, |time| {
+        i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
+    })
+}

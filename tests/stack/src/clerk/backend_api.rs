@@ -1,0 +1,215 @@
+//! The Backend API, as far as this project reads it: a user, pages of users, the session keys.
+//! Shapes and limits are those of Clerk's `OpenAPI` file of 2026-05-12.
+
+use std::{io, sync::Arc, time::Duration};
+
+use axum::{
+    Json, Router,
+    body::{Body, Bytes},
+    extract::{Path, RawQuery, Request, State},
+    middleware::{Next, from_fn_with_state},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use futures_util::stream;
+use http::{
+    HeaderMap, StatusCode,
+    header::{AUTHORIZATION, RETRY_AFTER},
+};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{Instance, lock};
+
+/// How the Backend API fails.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum Fault {
+    /// It answers 429.
+    RateLimited {
+        /// The seconds of `Retry-After`.
+        retry_after: u64,
+    },
+    /// It answers 500.
+    ServerError,
+    /// It answers late.
+    Slow {
+        /// By how much.
+        milliseconds: u64,
+    },
+    /// It never answers.
+    Silent,
+    /// It hangs up in the middle of an answer.
+    HangUp,
+}
+
+/// The fault in force, and for how many more requests.
+#[derive(Default)]
+pub struct Faults {
+    fault: Option<Fault>,
+    requests: Option<usize>,
+}
+
+impl Faults {
+    /// A fault for so many requests, or for all.
+    pub fn new(fault: Option<Fault>, requests: Option<usize>) -> Self {
+        Self { fault, requests }
+    }
+
+    fn next(&mut self) -> Option<Fault> {
+        match &mut self.requests {
+            Some(0) => return None,
+            Some(left) => *left -= 1,
+            None => {}
+        }
+        self.fault
+    }
+}
+
+/// Serves `/v1`.
+pub fn router(instance: Arc<Instance>) -> Router {
+    Router::new()
+        .route("/v1/jwks", get(session_keys))
+        .route("/v1/users", get(list_users))
+        .route("/v1/users/{id}", get(get_user))
+        .layer(from_fn_with_state(Arc::clone(&instance), admit))
+        .with_state(instance)
+}
+
+/// Records the request, plays the fault, and lets in who holds the secret key.
+async fn admit(
+    State(instance): State<Arc<Instance>>,
+    headers: HeaderMap,
+    request: Request,
+    next: Next,
+) -> Response {
+    lock(&instance.requests).push(request.uri().to_string());
+    let fault = lock(&instance.faults).next();
+    match fault {
+        Some(Fault::RateLimited { retry_after }) => {
+            let error = error(StatusCode::TOO_MANY_REQUESTS, "too_many_requests");
+            return ([(RETRY_AFTER, retry_after.to_string())], error).into_response();
+        }
+        Some(Fault::ServerError) => {
+            return error(StatusCode::INTERNAL_SERVER_ERROR, "internal_clerk_error")
+                .into_response();
+        }
+        Some(Fault::Slow { milliseconds }) => {
+            tokio::time::sleep(Duration::from_millis(milliseconds)).await;
+        }
+        Some(Fault::Silent) => std::future::pending().await,
+        Some(Fault::HangUp) => return hang_up(),
+        None => {}
+    }
+    let key = headers
+        .get(AUTHORIZATION)
+        .and_then(|value| value.to_str().ok());
+    let expected = format!("Bearer {}", instance.secret_key);
+    if key != Some(expected.as_str()) {
+        return error(StatusCode::UNAUTHORIZED, "authentication_invalid").into_response();
+    }
+    next.run(request).await
+}
+
+fn hang_up() -> Response {
+    let torn = stream::once(async { Err::<Bytes, _>(io::Error::other("the answer is torn")) });
+    Body::from_stream(torn).into_response()
+}
+
+async fn session_keys(State(instance): State<Arc<Instance>>) -> Response {
+    match instance.session_key.jwk_set(&instance.id) {
+        Ok(set) => Json(set).into_response(),
+        Err(_) => error(StatusCode::INTERNAL_SERVER_ERROR, "internal_clerk_error").into_response(),
+    }
+}
+
+async fn get_user(State(instance): State<Arc<Instance>>, Path(id): Path<String>) -> Response {
+    match instance.users().find(&id) {
+        Some(user) => Json(user.clone()).into_response(),
+        None => error(StatusCode::NOT_FOUND, "resource_not_found").into_response(),
+    }
+}
+
+async fn list_users(State(instance): State<Arc<Instance>>, RawQuery(query): RawQuery) -> Response {
+    match Page::parse(&query.unwrap_or_default()) {
+        Some(page) => Json(page.of(instance.users().newest_last())).into_response(),
+        None => error(StatusCode::UNPROCESSABLE_ENTITY, "form_param_invalid").into_response(),
+    }
+}
+
+/// Which users a list is to hold.
+struct Page {
+    limit: usize,
+    offset: usize,
+    starting_after: Option<String>,
+    oldest_first: bool,
+    user_ids: Vec<String>,
+}
+
+impl Page {
+    /// `None` where Clerk answers 422.
+    fn parse(query: &str) -> Option<Self> {
+        let mut page = Self {
+            limit: 10,
+            offset: 0,
+            starting_after: None,
+            oldest_first: false,
+            user_ids: Vec::new(),
+        };
+        let base = reqwest::Url::parse("http://localhost").ok()?;
+        let url = base.join(&format!("?{query}")).ok()?;
+        for (name, value) in url.query_pairs() {
+            match name.as_ref() {
+                "limit" => {
+                    let limit = value.parse().ok()?;
+                    page.limit = Some(limit).filter(|limit| (1..=500).contains(limit))?;
+                }
+                "offset" => page.offset = value.parse().ok()?,
+                "starting_after" => page.starting_after = Some(value.into_owned()),
+                // A plus sign in a query is a space.
+                "order_by" => {
+                    page.oldest_first = match value.as_ref() {
+                        "-created_at" => false,
+                        "created_at" | "+created_at" | " created_at" => true,
+                        _ => return None,
+                    }
+                }
+                "user_id" => page.user_ids.push(value.into_owned()),
+                _ => {}
+            }
+        }
+        let is_possible =
+            page.user_ids.len() <= 100 && (page.starting_after.is_none() || page.offset == 0);
+        is_possible.then_some(page)
+    }
+
+    fn of<'a>(self, newest_last: impl DoubleEndedIterator<Item = &'a Value>) -> Vec<Value> {
+        let is_wanted = |user: &&Value| {
+            let id = user["id"].as_str().unwrap_or_default();
+            self.user_ids.is_empty() || self.user_ids.iter().any(|wanted| wanted == id)
+        };
+        let mut users: Vec<_> = newest_last.filter(is_wanted).cloned().collect();
+        if !self.oldest_first {
+            users.reverse();
+        }
+        let after = self.starting_after.map_or(0, |id| {
+            let position = users.iter().position(|user| user["id"] == id.as_str());
+            position.map_or(users.len(), |position| position + 1)
+        });
+        users
+            .into_iter()
+            .skip(after + self.offset)
+            .take(self.limit)
+            .collect()
+    }
+}
+
+/// An error as the specification's `ClerkErrors` shapes it.
+fn error(status: StatusCode, code: &str) -> (StatusCode, Json<Value>) {
+    let message = status.canonical_reason().unwrap_or_default();
+    let errors = json!([{ "message": message, "long_message": message, "code": code }]);
+    (
+        status,
+        Json(json!({ "errors": errors, "clerk_trace_id": "trace" })),
+    )
+}
