@@ -130,11 +130,14 @@ impl Postgres {
         let data = folder.join("data");
         fs::create_dir(&data)?;
         if self.is_root()? {
-            let mut copy = Command::new("cp");
-            tools::run(
-                copy.arg("-R").arg(programs).arg(self.programs()),
-                "coreutils",
-            )?;
+            fs::create_dir(self.programs())?;
+            let copy = |how| {
+                let mut copy = Command::new("cp");
+                copy.arg(how).arg(programs.join(".")).arg(self.programs());
+                tools::run(&mut copy, "coreutils")
+            };
+            // Links cost nothing, and need both folders on one file system.
+            copy("-Rl").or_else(|_| copy("-R"))?;
             fs::set_permissions(folder, Permissions::from_mode(0o755))?;
             chown(&data, Some(NOBODY), Some(NOBODY))?;
         } else {
