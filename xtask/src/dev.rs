@@ -89,13 +89,16 @@ fn real_environment() -> Result<Option<Environment>> {
     if !file.exists() {
         return Ok(None);
     }
-    let variables = dotenvy::from_path_iter(&file)
-        .and_then(Iterator::collect)
-        .with_context(|| format!("cannot read {}", file.display()))?;
-    let variables: Environment = variables;
-    let is_set = |name: &str| variables.get(name).is_some_and(|value| !value.is_empty());
+    let environment = read_environment(&file)?;
+    let is_set = |name: &str| environment.get(name).is_some_and(|value| !value.is_empty());
     let is_real = is_set("SUPABASE_URL") || is_set("CLERK_SECRET_KEY");
-    Ok(is_real.then_some(variables))
+    Ok(is_real.then_some(environment))
+}
+
+fn read_environment(file: &Path) -> Result<Environment> {
+    dotenvy::from_path_iter(file)
+        .and_then(Iterator::collect)
+        .with_context(|| format!("cannot read {}", file.display()))
 }
 
 /// `target/stack.json`: every address and key that a script needs, there while the stack runs.
@@ -182,4 +185,21 @@ async fn until_stopped() -> Result<()> {
     }
     eprintln!("Stopping …");
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_example_is_read_as_it_stands() {
+        let example = read_environment(&stack::root().join(".env.example")).unwrap();
+        let filled: Vec<_> = example
+            .iter()
+            .filter(|(_, value)| !value.is_empty())
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        assert_eq!(filled, ["LOG_FORMAT=text", "USER_SYNC_MAX_AGE=24h"]);
+        assert_eq!(example.len(), 10);
+    }
 }
