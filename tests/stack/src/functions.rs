@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use serde_json::Value;
 use tokio::{
     net::TcpStream,
@@ -84,7 +84,7 @@ impl Running {
 
 impl Functions {
     /// Builds the functions, where they are executables, starts both, and waits until they
-    /// listen.
+    /// answer.
     pub async fn start(target: Target, environment: &Environment, log: &Log) -> Result<Self> {
         let mut log = log.clone();
         let (user_sync, clerk_webhook) = match target {
@@ -217,11 +217,18 @@ async fn lambda(name: &'static str, environment: &Environment, log: &Log) -> Res
     let mut running = listening(port, process).await?;
     running.url.push_str("/lambda-url/");
     running.url.push_str(name);
+    // The first call starts the function, and waits for as long as that takes.
+    tokio::time::timeout(TIME_TO_START, reqwest::get(&running.url))
+        .await
+        .map_err(|_| anyhow!("{name} does not start:\n{}", log.tail()))??;
     Ok(running)
 }
 
+/// How long a function may take until it answers.
+const TIME_TO_START: Duration = Duration::from_secs(30);
+
 async fn listening(port: u16, mut process: Process) -> Result<Running> {
-    let deadline = Instant::now() + Duration::from_secs(30);
+    let deadline = Instant::now() + TIME_TO_START;
     while TcpStream::connect((Ipv4Addr::LOCALHOST, port))
         .await
         .is_err()

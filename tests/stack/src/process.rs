@@ -166,7 +166,8 @@ impl Log {
         Ok(())
     }
 
-    fn tail(&self) -> String {
+    /// The last lines.
+    pub fn tail(&self) -> String {
         let lines = self.lines();
         lines[lines.len().saturating_sub(20)..].join("\n")
     }
