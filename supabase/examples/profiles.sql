@@ -81,26 +81,28 @@ as $$
 declare
   mapped public.profiles := public.user_sync_row(clerk_user);
   stored public.profiles;
-  holder public.profiles;
-  displaced text[] := '{}';
+  displaced text[];
   outcome text;
 begin
   mapped.synced_at := now();
 
   -- Clerk gives an address to one user at a time, so of two who claim it one row is out of date.
   -- The newer keeps it. The older gives it up and counts as unconfirmed, so that it is read again
-  -- from Clerk when its user next opens a page.
-  select * into holder from public.profiles as other
-  where other.email = mapped.email and other.clerk_user_id <> mapped.clerk_user_id;
-  if holder.changed_at > mapped.changed_at then
+  -- from Clerk when its user next opens a page. The condition stands in the update itself: the
+  -- other user may be written at this moment.
+  update public.profiles as other
+  set email = public.user_sync_no_email(other.clerk_user_id), synced_at = null
+  where other.email = mapped.email and other.clerk_user_id <> mapped.clerk_user_id
+    and (other.changed_at is null or other.changed_at <= mapped.changed_at)
+  returning array[other.clerk_user_id] into displaced;
+
+  if displaced is null and exists (
+    select from public.profiles as other
+    where other.email = mapped.email and other.clerk_user_id <> mapped.clerk_user_id
+  ) then
     displaced := array[mapped.clerk_user_id];
     mapped.email := public.user_sync_no_email(mapped.clerk_user_id);
     mapped.synced_at := null;
-  elsif holder.id is not null then
-    displaced := array[holder.clerk_user_id];
-    update public.profiles
-    set email = public.user_sync_no_email(holder.clerk_user_id), synced_at = null
-    where id = holder.id;
   end if;
 
   select * into stored from public.profiles as before
@@ -123,7 +125,8 @@ begin
     = (excluded.email, excluded.full_name, excluded.avatar_url, excluded.changed_at,
       excluded.synced_at, excluded.synced_by);
 
-  return jsonb_build_object('outcome', outcome, 'email', mapped.email, 'displaced', displaced);
+  return jsonb_build_object('outcome', outcome, 'email', mapped.email,
+    'displaced', coalesce(displaced, '{}'));
 end
 $$;
 

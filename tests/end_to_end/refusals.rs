@@ -172,11 +172,6 @@ async fn webhooks_signed_over_nonsense(stack: &Stack) -> Result<()> {
             "application/json",
             r#"{"type":"user.created","data":{"id":"user_x,id.neq.y"},"timestamp":1}"#,
         ),
-        (
-            "msg_no_time",
-            "application/json",
-            r#"{"type":"user.deleted","data":{"id":"user_1"}}"#,
-        ),
     ] {
         let mut headers = stack.clerk.sign_webhook(id, body)?;
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));

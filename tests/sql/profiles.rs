@@ -2,36 +2,21 @@
 
 use serde_json::{Value, json};
 use stack::{Log, Postgres};
+use tokio::task::JoinSet;
 use tokio_postgres::error::SqlState;
 
-use crate::{Database, T, apply, deletion, outcome, user};
+use crate::{Database, T, apply, deletion, outcome, service_role, user};
 
 const MAPPING: &str = "supabase/examples/profiles.sql";
 
-/// The table as its owner had it, with a profile that was never synced, and another table that
-/// refers to it by its own key.
-const TABLE_AS_IT_WAS: &str = "
-    create table public.profiles (
-        id uuid primary key default gen_random_uuid(),
-        clerk_user_id text not null unique,
-        email text not null unique,
-        full_name text,
-        avatar_url text,
-        plan text not null default 'free'
-    );
-    create table public.posts (author uuid not null references public.profiles (id));
-    insert into public.profiles (clerk_user_id, email, plan)
-    values ('user_old', 'old@example.com', 'pro');
-    insert into public.posts select id from public.profiles;
-";
+const TABLE_AS_IT_WAS: &str = "tests/profiles.sql";
+const RULES: &str = "supabase/migrations/20261123000001_user_sync.sql";
 
 async fn start() -> Database {
     let postgres = Postgres::start(Log::default()).await.unwrap();
-    let client = postgres.connect().await.unwrap();
-    client.batch_execute(TABLE_AS_IT_WAS).await.unwrap();
-    postgres.run_sql(MAPPING).await.unwrap();
-    let rules = "supabase/migrations/20261123000001_user_sync.sql";
-    postgres.run_sql(rules).await.unwrap();
+    for file in [TABLE_AS_IT_WAS, MAPPING, RULES] {
+        postgres.run_sql(file).await.unwrap();
+    }
     Database::on(postgres).await
 }
 
@@ -154,15 +139,65 @@ async fn the_newer_user_keeps_an_address_and_the_older_one_is_read_again() {
     );
 }
 
+/// Writes all claims at once, each again while it meets another: the core retries what two writes
+/// that meet end in, and Svix delivers it again.
+async fn claim_at_once(database: &Database, claims: Vec<Value>) {
+    let mut writes = JoinSet::new();
+    for claim in claims {
+        let client = service_role(&database.postgres).await;
+        writes.spawn(async move {
+            while let Err(error) = apply(&client, &claim, None).await {
+                let code = error.code().unwrap().code();
+                assert!(["23505", "40P01"].contains(&code), "{error}");
+            }
+        });
+    }
+    writes.join_all().await;
+}
+
+#[tokio::test]
+async fn of_all_who_claim_an_address_at_once_the_newest_has_it_in_the_end() {
+    let database = start().await;
+    let claim = |n| claiming(&format!("user_{n}"), T + n, "shared@example.com");
+    claim_at_once(&database, (0..32).map(claim).collect()).await;
+    for n in 0..31 {
+        let id = format!("user_{n}");
+        let email = &database.profile(&id).await["email"];
+        assert_eq!(*email, format!("{id}@no-email.invalid"));
+    }
+    let newest = database.profile("user_31").await;
+    assert_eq!(newest["email"], "shared@example.com");
+}
+
+#[tokio::test]
+async fn whoever_has_moved_on_from_an_address_loses_nothing_to_its_next_holder() {
+    let database = start().await;
+    let claims = |n: i64| {
+        let id = format!("user_{n}");
+        let own = format!("own-{n}@example.com");
+        let shared = claiming(&id, T + n, "shared@example.com");
+        [shared, claiming(&id, T + 100 + n, &own)]
+    };
+    for _round in 0..4 {
+        claim_at_once(&database, (0..32).flat_map(claims).collect()).await;
+        for n in 0..32 {
+            let profile = database.profile(&format!("user_{n}")).await;
+            assert_eq!(profile["email"], format!("own-{n}@example.com"));
+        }
+        let again = "delete from public.profiles where clerk_user_id <> 'user_old'";
+        let postgres = database.postgres.connect().await.unwrap();
+        postgres.batch_execute(again).await.unwrap();
+    }
+}
+
 #[tokio::test]
 async fn the_mapping_may_be_run_again_and_over_the_stock_migrations() {
     let postgres = Postgres::start(Log::default()).await.unwrap();
     postgres.migrate().await.unwrap();
-    let client = postgres.connect().await.unwrap();
-    client.batch_execute(TABLE_AS_IT_WAS).await.unwrap();
-    for _ in 0..2 {
-        postgres.run_sql(MAPPING).await.unwrap();
+    for file in [TABLE_AS_IT_WAS, MAPPING, MAPPING] {
+        postgres.run_sql(file).await.unwrap();
     }
+    let client = postgres.connect().await.unwrap();
     let database = Database::on(postgres).await;
     let written = apply(&database.client, &user("user_1", T, "Ada"), None).await;
     assert_eq!(outcome(&written.unwrap()), "created");

@@ -12,14 +12,14 @@ use std::{collections::BTreeMap, fmt};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-/// The id of a Clerk user, `user_` and letters or digits. Safe in a path, a query and a log line.
+/// The id of a Clerk user: `user_`, and letters, digits or underscores. Safe in a path, a query and a log line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String")]
 pub struct ClerkUserId(String);
 
 /// Text that is no [`ClerkUserId`].
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("is not the id of a Clerk user (`user_` and 1 to 64 letters or digits)")]
+#[error("is not the id of a Clerk user (`user_`, and 1 to 64 letters, digits or underscores)")]
 pub struct NotAUserId;
 
 impl ClerkUserId {
@@ -49,7 +49,7 @@ impl fmt::Display for ClerkUserId {
 }
 
 /// A moment of Clerk's clock, in milliseconds since 1970.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Serialize)]
 pub struct ClerkTime(i64);
 
 impl ClerkTime {
@@ -121,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_user_id_is_a_prefix_and_letters_or_digits() {
+    fn a_user_id_is_a_prefix_and_a_word() {
         let longest = format!("user_{}", "a".repeat(64));
         for id in ["user_1", "user_2NNEqL2nrIRdJ194ndJqAHwEfxC", &longest] {
             assert_eq!(ClerkUserId::parse(id).map(|id| id.0), Ok(id.to_owned()));

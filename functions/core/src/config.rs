@@ -90,20 +90,23 @@ impl Variables<'_> {
         let url = self.required(
             &["SUPABASE_URL"],
             "the project's URL, https://….supabase.co",
+            parse_base_url,
         );
-        let url = url.and_then(|text| self.check("SUPABASE_URL", parse_base_url(&text)));
         let key = self.required(
             &["SUPABASE_SECRET_KEY", "SUPABASE_SERVICE_ROLE_KEY"],
             "the project's secret key, sb_secret_…",
+            SupabaseKey::parse,
         );
-        let key = key.and_then(|text| self.check("SUPABASE_SECRET_KEY", SupabaseKey::parse(&text)));
         Some(Supabase::new(http?.clone(), &url?, key?))
     }
 
     /// `CLERK_SECRET_KEY`, and `CLERK_API_URL` where Clerk is reached at another address.
     pub(crate) fn clerk_backend_api(&mut self, http: Option<&HttpClient>) -> Option<BackendApi> {
-        let key = self.required(&["CLERK_SECRET_KEY"], "the instance's secret key, sk_…");
-        let key = key.and_then(|text| self.check("CLERK_SECRET_KEY", parse_secret_key(&text)));
+        let key = self.required(
+            &["CLERK_SECRET_KEY"],
+            "the instance's secret key, sk_…",
+            parse_secret_key,
+        );
         let url = match self.optional("CLERK_API_URL") {
             Some(text) => self.check("CLERK_API_URL", parse_base_url(&text)),
             None => Some("https://api.clerk.com".to_owned()),
@@ -131,17 +134,22 @@ impl Variables<'_> {
         }
         Some(Sessions::new(
             keys?,
-            list(&authorized_parties).map(str::to_owned).collect(),
+            // An origin ends with its host; people copy URLs.
+            list(&authorized_parties)
+                .map(|party| party.trim_end_matches('/').to_owned())
+                .collect(),
             publishable_key.as_deref(),
         ))
     }
 
     /// `CLERK_WEBHOOK_SIGNING_SECRET`: one secret or, while it is being rotated, several.
     pub(crate) fn clerk_webhooks(&mut self) -> Option<WebhookVerifier> {
-        const NAME: &str = "CLERK_WEBHOOK_SIGNING_SECRET";
-        let secrets = self.required(&[NAME], "the endpoint's signing secret, whsec_…")?;
-        let secrets: Result<Vec<_>, _> = list(&secrets).map(parse_signing_secret).collect();
-        Some(WebhookVerifier::new(self.check(NAME, secrets)?))
+        let secrets = self.required(
+            &["CLERK_WEBHOOK_SIGNING_SECRET"],
+            "the endpoint's signing secret, whsec_…",
+            parse_signing_secrets,
+        );
+        Some(WebhookVerifier::new(secrets?))
     }
 
     fn optional(&self, name: &str) -> Option<String> {
@@ -149,13 +157,19 @@ impl Variables<'_> {
         (!value.is_empty()).then_some(value)
     }
 
-    /// The first of `names` that is set.
-    fn required(&mut self, names: &[&str], what: &str) -> Option<String> {
-        let value = names.iter().find_map(|name| self.optional(name));
-        if value.is_none() {
+    /// Parses the first of `names` that is set.
+    fn required<T, E: fmt::Display>(
+        &mut self,
+        names: &[&str],
+        what: &str,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<T> {
+        let set = |name| Some((name, self.optional(name)?));
+        let Some((name, value)) = names.iter().copied().find_map(set) else {
             self.mistake(&names.join(" or "), &format!("is missing: {what}"));
-        }
-        value
+            return None;
+        };
+        self.check(name, parse(&value))
     }
 
     fn check<T, E: fmt::Display>(&mut self, name: &str, parsed: Result<T, E>) -> Option<T> {
@@ -175,12 +189,16 @@ fn list(text: &str) -> impl Iterator<Item = &str> {
         .filter(|item| !item.is_empty())
 }
 
+/// A path is refused: with the `/v1` that Clerk's documentation shows, or Supabase's `/rest/v1`,
+/// every call would answer 404, which means something else.
 fn parse_base_url(text: &str) -> Result<String, &'static str> {
-    let is_http = |url: &reqwest::Url| matches!(url.scheme(), "http" | "https");
-    match reqwest::Url::parse(text) {
-        Ok(url) if is_http(&url) => Ok(text.trim_end_matches('/').to_owned()),
-        _ => Err("must be a URL that begins with `https://`"),
+    let url = reqwest::Url::parse(text).ok();
+    let url = url.filter(|url| matches!(url.scheme(), "http" | "https"));
+    let url = url.ok_or("must be a URL that begins with `https://`")?;
+    if url.path() != "/" || url.query().is_some() {
+        return Err("must end with the host: nothing may follow it");
     }
+    Ok(text.trim_end_matches('/').to_owned())
 }
 
 fn parse_secret_key(text: &str) -> Result<HeaderValue, &'static str> {
@@ -212,11 +230,14 @@ fn parse_public_key(pem: &str) -> Result<DecodingKey, &'static str> {
         .map_err(|_| "must be the PEM of an RSA public key, from `-----BEGIN PUBLIC KEY-----` on")
 }
 
-fn parse_signing_secret(text: &str) -> Result<Webhook, &'static str> {
-    if !text.starts_with("whsec_") {
+fn parse_signing_secrets(text: &str) -> Result<Vec<Webhook>, &'static str> {
+    if !list(text).all(|secret| secret.starts_with("whsec_")) || list(text).next().is_none() {
         return Err("must hold signing secrets that begin with `whsec_`");
     }
-    Webhook::new(text).map_err(|_| "holds a signing secret that is not whole; copy it again")
+    list(text)
+        .map(Webhook::new)
+        .collect::<Result<_, _>>()
+        .map_err(|_| "holds a signing secret that is not whole; copy it again")
 }
 
 /// Longer than this a row is as good as never refreshed, and PostgreSQL can still count it.
@@ -287,9 +308,12 @@ mod tests {
             ("SUPABASE_URL", "abc.supabase.co"),
             ("SUPABASE_SECRET_KEY", "sb_publishable_hunter2"),
             ("SUPABASE_SECRET_KEY", "hunter2"),
+            ("SUPABASE_SERVICE_ROLE_KEY", "hunter2"),
+            ("SUPABASE_URL", "https://hunter2.supabase.co/rest/v1"),
             ("CLERK_SECRET_KEY", "pk_test_hunter2"),
             ("CLERK_SECRET_KEY", "sk_hunter2\u{7f}"),
             ("CLERK_API_URL", "ftp://hunter2"),
+            ("CLERK_API_URL", "https://api.clerk.com/v1"),
             ("CLERK_JWT_KEY", "hunter2"),
             ("CLERK_PUBLISHABLE_KEY", "hunter2"),
             ("USER_SYNC_MAX_AGE", "hunter2"),
@@ -302,7 +326,7 @@ mod tests {
             );
             assert!(!mistakes.concat().contains("hunter2"), "{mistakes:?}");
         }
-        for value in ["hunter2", "whsec_", "whsec_***"] {
+        for value in [",", "hunter2", "whsec_", "whsec_***"] {
             let mistakes = mistakes::<ClerkWebhook>(&[("CLERK_WEBHOOK_SIGNING_SECRET", value)]);
             assert!(
                 mistakes[0].starts_with("CLERK_WEBHOOK_SIGNING_SECRET holds")

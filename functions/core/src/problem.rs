@@ -19,6 +19,7 @@ use crate::{
         webhook::{EventId, SignatureError},
     },
     supabase::SupabaseError,
+    upstream::MayBeRetried,
 };
 
 /// Why a request did not succeed.
@@ -36,9 +37,13 @@ pub enum Problem {
     /// Nobody is signed in, or it cannot be told who.
     #[error(transparent)]
     Session(#[from] SessionError),
-    /// The user is deleted: their row is a tombstone, or Clerk knows them no more.
+    /// The user is deleted: their row is a tombstone.
     #[error("user {0} is deleted")]
     UserDeleted(ClerkUserId),
+    /// Clerk does not know the user of a valid session: they were deleted in this minute. It is not
+    /// remembered, since only an event of Clerk's may make a tombstone.
+    #[error("user {0} is not known to Clerk")]
+    UserUnknown(ClerkUserId),
     /// The request is not known to come from Clerk.
     #[error(transparent)]
     Signature(#[from] SignatureError),
@@ -58,7 +63,7 @@ pub enum Problem {
     Supabase(#[from] SupabaseError),
 }
 
-/// What the caller of a passing failure is asked to wait, where Clerk does not say it itself.
+/// What the caller of a passing failure is asked to wait, where the service does not say it.
 const COME_BACK_IN: Duration = Duration::from_secs(5);
 
 /// What a problem looks like from outside: a status, a code that is stable so that callers may
@@ -103,12 +108,14 @@ impl Problem {
                 "session_missing",
                 "There is no session token",
             ),
-            Self::Session(SessionError::Invalid(_) | SessionError::NotVerified(_)) => Face(
+            Self::Session(SessionError::Invalid(_)) => Face(
                 StatusCode::UNAUTHORIZED,
                 "session_invalid",
                 "The session token is not valid",
             ),
-            Self::UserDeleted(_) => Face(StatusCode::GONE, "user_deleted", "The user is deleted"),
+            Self::UserDeleted(_) | Self::UserUnknown(_) => {
+                Face(StatusCode::GONE, "user_deleted", "The user is deleted")
+            }
             Self::Signature(SignatureError::Headers(_)) => Face(
                 StatusCode::BAD_REQUEST,
                 "signature_headers",
@@ -131,7 +138,7 @@ impl Problem {
                     "Clerk is rate limiting",
                 ),
                 ClerkError::NoAnswer(_)
-                | ClerkError::Failed(_)
+                | ClerkError::Failed { .. }
                 | ClerkError::Refused(_)
                 | ClerkError::Unreadable(_) => {
                     Face(StatusCode::BAD_GATEWAY, "clerk_failed", "Clerk failed")
@@ -169,7 +176,7 @@ impl Problem {
             Self::Session(SessionError::Clerk(error)) | Self::Clerk(error) => match error {
                 ClerkError::RateLimited { retry_after } => Some(come_back_in(*retry_after)),
                 ClerkError::NoAnswer(_)
-                | ClerkError::Failed(_)
+                | ClerkError::Failed { .. }
                 | ClerkError::Refused(_)
                 | ClerkError::Unreadable(_) => None,
             },
@@ -181,9 +188,12 @@ impl Problem {
                 | SupabaseError::NoAnswer(_)
                 | SupabaseError::NotMigrated { .. }
                 | SupabaseError::Refused { .. }
-                | SupabaseError::Unreadable(_) => Some(come_back_in(None)),
+                | SupabaseError::Unreadable(_) => Some(come_back_in(error.retry_after())),
             },
-            Self::BodyTooLarge { .. } | Self::UserDeleted(_) | Self::Signature(_) => None,
+            Self::BodyTooLarge { .. }
+            | Self::UserDeleted(_)
+            | Self::UserUnknown(_)
+            | Self::Signature(_) => None,
         }
     }
 
@@ -191,6 +201,9 @@ impl Problem {
         let hint = match self {
             Self::Session(SessionError::Clerk(error)) | Self::Clerk(error) => error.hint(),
             Self::Supabase(error) => error.hint(),
+            Self::UserUnknown(_) => {
+                Some("if Clerk's dashboard shows the user, CLERK_SECRET_KEY is of another instance")
+            }
             Self::MethodNotAllowed
             | Self::BodyTooLarge { .. }
             | Self::Session(_)
@@ -204,7 +217,7 @@ impl Problem {
         let status = status.as_u16();
         match status {
             500.. => tracing::error!("[{label}] {status}: {self}{hint}"),
-            422 => tracing::warn!("[{label}] {status}: {self}{hint}"),
+            410 | 422 => tracing::warn!("[{label}] {status}: {self}{hint}"),
             _ => tracing::info!("[{label}] {status}: {self}{hint}"),
         }
     }

@@ -146,7 +146,7 @@ impl Supabase {
             via: "webhook",
             event_id: Some(id.as_str()),
             event_type: Some(&event.event_type),
-            event_at_ms: Some(event.happened_at),
+            event_at_ms: event.happened_at,
         };
         self.call("user_sync_apply", &change, deadline).await
     }

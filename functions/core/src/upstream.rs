@@ -14,6 +14,9 @@ const ATTEMPT: Duration = Duration::from_secs(3);
 /// How long a connection may take to open. A cold TLS handshake across an ocean takes under one.
 const CONNECT: Duration = Duration::from_secs(2);
 
+/// Within two of these a dead connection is found out, which leaves time for another attempt.
+const PING: Duration = Duration::from_secs(1);
+
 /// The two further attempts come after about 0.1 s and 0.2 s, each with up to as much jitter.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const FURTHER_ATTEMPTS: usize = 2;
@@ -91,9 +94,15 @@ pub struct HttpClient(reqwest::Client);
 
 impl HttpClient {
     /// Builds the client. Redirects are not followed: a key must not travel to another host.
+    ///
+    /// Clerk and Supabase speak HTTP/2, where all requests share one connection, and a function
+    /// that a platform has frozen wakes up with a dead one. It is pinged while it is in use, so
+    /// that the next attempt opens another.
     pub fn new() -> Result<Self, reqwest::Error> {
         reqwest::Client::builder()
             .connect_timeout(CONNECT)
+            .http2_keep_alive_interval(PING)
+            .http2_keep_alive_timeout(PING)
             .redirect(reqwest::redirect::Policy::none())
             .user_agent(concat!(
                 "self-healing-user-sync/",

@@ -95,8 +95,7 @@ impl UserSync {
     /// Reads the user from Clerk and writes them.
     async fn heal(&self, id: &ClerkUserId, deadline: Deadline) -> Result<Synced, Problem> {
         let Some(user) = self.clerk.user(id, deadline).await? else {
-            // Not remembered: only an event of Clerk's may make a tombstone.
-            return Err(Problem::UserDeleted(id.clone()));
+            return Err(Problem::UserUnknown(id.clone()));
         };
         let write = self.supabase.apply_page_load(&user, deadline).await?;
         let synced = match write.outcome {

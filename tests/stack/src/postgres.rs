@@ -102,6 +102,7 @@ impl Postgres {
             .args(["-c", &format!("port={}", self.port)])
             .args(["-c", "unix_socket_directories="])
             .args(["-c", "max_connections=200"])
+            .args(["-c", "timezone=UTC"])
             // Processes are killed here, not machines: what was written is in the page cache.
             .args(["-c", "fsync=off"]);
         let mut server = Process::start("postgres", &command, Stop::Interrupt, self.log.clone())?;

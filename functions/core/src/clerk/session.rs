@@ -10,8 +10,11 @@ use http::{
     HeaderMap,
     header::{AUTHORIZATION, COOKIE},
 };
-use jsonwebtoken::{Algorithm, Validation, decode, decode_header, get_current_timestamp};
+use jsonwebtoken::{
+    Algorithm, Validation, decode, decode_header, errors::ErrorKind, get_current_timestamp,
+};
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::{
     clerk::{ClerkTime, ClerkUserId, keys::SessionKeys, users::ClerkError},
@@ -70,16 +73,20 @@ impl Sessions {
             .await?
             .ok_or(SessionError::Invalid("its key is not of this instance"))?;
         let claims = decode::<Claims>(&token, &key, &validation())?.claims;
-        self.check(claims)
+        self.check(&claims)
     }
 
     fn token(&self, headers: &HeaderMap) -> Option<String> {
-        if let Some(authorization) = headers.get(AUTHORIZATION) {
+        // Any other scheme is somebody else's, such as a staging site's password.
+        let bearer = headers.get(AUTHORIZATION).and_then(|authorization| {
             let (scheme, token) = authorization.to_str().ok()?.split_once(' ')?;
-            return scheme
-                .eq_ignore_ascii_case("bearer")
-                .then(|| token.trim().to_owned());
-        }
+            let is_bearer = scheme.eq_ignore_ascii_case("bearer");
+            is_bearer.then(|| token.trim().to_owned())
+        });
+        bearer.or_else(|| self.cookie(headers))
+    }
+
+    fn cookie(&self, headers: &HeaderMap) -> Option<String> {
         let cookies: Vec<_> = headers
             .get_all(COOKIE)
             .iter()
@@ -93,7 +100,7 @@ impl Sessions {
         })
     }
 
-    fn check(&self, claims: Claims) -> Result<Session, SessionError> {
+    fn check(&self, claims: &Claims) -> Result<Session, SessionError> {
         if claims.sid.is_none() {
             return Err(SessionError::Invalid("it belongs to no session"));
         }
@@ -110,10 +117,7 @@ impl Sessions {
         Ok(Session {
             user_id: ClerkUserId::parse(&claims.sub)
                 .map_err(|_| SessionError::Invalid("its subject is not a user"))?,
-            user_changed_at: claims
-                .updated_at
-                .and_then(|number| number.as_i64())
-                .map(ClerkTime::from_seconds_or_milliseconds),
+            user_changed_at: claims.user_changed_at(),
         })
     }
 }
@@ -124,15 +128,27 @@ pub enum SessionError {
     /// The request carries no token. The caller signs in.
     #[error("the request carries no session token")]
     Missing,
-    /// The token is not valid here and now. The caller gets a new one.
+    /// The token is damaged, expired, of another kind or of another instance. The caller gets a
+    /// new one.
     #[error("the session token is not valid: {0}")]
     Invalid(&'static str),
-    /// The token is damaged, expired, or signed with another key. The caller gets a new one.
-    #[error("the session token is not valid: {0}")]
-    NotVerified(#[from] jsonwebtoken::errors::Error),
     /// The key to verify the token with could not be read. The caller comes back.
     #[error(transparent)]
     Clerk(#[from] ClerkError),
+}
+
+/// In our own words: the library's quote the token, and so let anybody write into the log.
+impl From<jsonwebtoken::errors::Error> for SessionError {
+    fn from(error: jsonwebtoken::errors::Error) -> Self {
+        Self::Invalid(match error.kind() {
+            ErrorKind::ExpiredSignature => "it has expired",
+            ErrorKind::ImmatureSignature => "it is not valid yet",
+            ErrorKind::InvalidSignature => "it is signed with another key",
+            ErrorKind::InvalidAlgorithm => "its algorithm is not RS256",
+            ErrorKind::MissingRequiredClaim(_) => "it lacks a claim",
+            _ => "it is damaged",
+        })
+    }
 }
 
 /// As much as Clerk's own SDKs allow.
@@ -145,9 +161,22 @@ struct Claims {
     sid: Option<String>,
     azp: Option<String>,
     sts: Option<String>,
-    // A custom claim is what somebody typed into a dashboard: of any type, and no reason to
-    // turn a user away.
-    updated_at: Option<serde_json::Value>,
+    updated_at: Option<Value>,
+}
+
+impl Claims {
+    /// A custom claim is what somebody typed into a dashboard. Whatever is no time before the
+    /// token was issued is left alone, and is no reason to turn a user away.
+    fn user_changed_at(&self) -> Option<ClerkTime> {
+        let number = match self.updated_at.as_ref()? {
+            Value::String(text) => text.parse().ok()?,
+            value => value.as_i64()?,
+        };
+        let issued_at = i64::try_from(self.iat + CLOCK_SKEW_SECONDS).ok()?;
+        let changed_at = ClerkTime::from_seconds_or_milliseconds(number);
+        let possible = ClerkTime(0)..=ClerkTime::from_seconds_or_milliseconds(issued_at);
+        possible.contains(&changed_at).then_some(changed_at)
+    }
 }
 
 fn validation() -> Validation {
@@ -182,7 +211,7 @@ mod tests {
         signature::KeyPair as _,
     };
     use jsonwebtoken::{DecodingKey, EncodingKey, encode};
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
 
@@ -262,14 +291,40 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_session_token_tells_who_is_signed_in() {
-        let token = token(json!({ "updated_at": 1_763_000_000_123_i64 }));
+    async fn a_session_token_tells_who_is_signed_in_and_when_they_were_changed() {
+        let now = i64::try_from(get_current_timestamp()).unwrap();
+        for (claim, milliseconds) in [
+            (json!(1_763_000_000_123_i64), Some(1_763_000_000_123)),
+            (json!("1763000000123"), Some(1_763_000_000_123)),
+            (json!(1_763_000_000), Some(1_763_000_000_000)),
+            (json!((now + 4) * 1_000), Some((now + 4) * 1_000)),
+            (json!((now + 8) * 1_000), None),
+            (json!(-1), None),
+            (json!(i64::MAX), None),
+            (json!("yesterday"), None),
+            (json!({}), None),
+            (json!(null), None),
+        ] {
+            let token = token(json!({ "updated_at": claim }));
+            assert_eq!(
+                verify("authorization", format!("Bearer {token}")).await,
+                Ok(Session {
+                    user_id: ClerkUserId::parse("user_1").unwrap(),
+                    user_changed_at: milliseconds.map(ClerkTime),
+                }),
+                "{claim}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn a_token_cannot_write_into_the_log() {
+        let forged = r#"{"alg":"\n[UserSync] ✓ User user_1... synced successfully"}"#;
+        let header = BASE64_URL_SAFE_NO_PAD.encode(forged);
+        let refused = verify("authorization", format!("Bearer {header}.e30.c2ln")).await;
         assert_eq!(
-            verify("authorization", format!("Bearer {token}")).await,
-            Ok(Session {
-                user_id: ClerkUserId::parse("user_1").unwrap(),
-                user_changed_at: Some(ClerkTime::from_seconds_or_milliseconds(1_763_000_000_123)),
-            })
+            refused,
+            Err("the session token is not valid: it is damaged".to_owned())
         );
     }
 
@@ -297,7 +352,6 @@ mod tests {
             (json!({ "sub": "mch_1" }), false),
             (json!({ "sub": "user_x,id.neq.y" }), false),
             (json!({ "aud": "another-service" }), true),
-            (json!({ "updated_at": "yesterday" }), true),
         ] {
             assert_eq!(
                 is_signed_in(token(changes.clone())).await,
@@ -387,6 +441,16 @@ mod tests {
                 "{cookies}"
             );
         }
+    }
+
+    #[tokio::test]
+    async fn another_scheme_does_not_hide_the_cookie() {
+        let mut headers = HeaderMap::new();
+        headers.insert(AUTHORIZATION, "Basic dTpw".parse().unwrap());
+        let cookie = format!("__session={}", token(json!({})));
+        headers.insert(COOKIE, cookie.parse().unwrap());
+        let deadline = Deadline::for_a_request();
+        assert!(sessions().verify(&headers, deadline).await.is_ok());
     }
 
     #[tokio::test]

@@ -77,8 +77,13 @@ pub enum ClerkError {
     #[error("Clerk does not answer: {0}")]
     NoAnswer(#[from] NoAnswer),
     /// Clerk answered with its own failure; the caller comes back.
-    #[error("Clerk failed with status {0}")]
-    Failed(StatusCode),
+    #[error("Clerk failed with status {status}")]
+    Failed {
+        /// Clerk's status.
+        status: StatusCode,
+        /// What `Retry-After` asked for.
+        retry_after: Option<Duration>,
+    },
     /// Clerk does not accept our request: mostly a wrong secret key, the operator's to mend.
     #[error("Clerk refused the request with status {0}")]
     Refused(StatusCode),
@@ -97,7 +102,9 @@ impl ClerkError {
             Self::RateLimited { .. } => Some(
                 "set CLERK_JWT_KEY so that verifying a session costs no request, and compare the instance's traffic with Clerk's limits",
             ),
-            Self::Refused(_) | Self::NoAnswer(_) | Self::Failed(_) | Self::Unreadable(_) => None,
+            Self::Refused(_) | Self::NoAnswer(_) | Self::Failed { .. } | Self::Unreadable(_) => {
+                None
+            }
         }
     }
 }
@@ -105,15 +112,15 @@ impl ClerkError {
 impl MayBeRetried for ClerkError {
     fn is_retryable(&self) -> bool {
         match self {
-            Self::RateLimited { .. } | Self::NoAnswer(_) | Self::Failed(_) => true,
+            Self::RateLimited { .. } | Self::NoAnswer(_) | Self::Failed { .. } => true,
             Self::Refused(_) | Self::Unreadable(_) => false,
         }
     }
 
     fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::RateLimited { retry_after } => *retry_after,
-            Self::NoAnswer(_) | Self::Failed(_) | Self::Refused(_) | Self::Unreadable(_) => None,
+            Self::RateLimited { retry_after } | Self::Failed { retry_after, .. } => *retry_after,
+            Self::NoAnswer(_) | Self::Refused(_) | Self::Unreadable(_) => None,
         }
     }
 }
@@ -127,7 +134,10 @@ fn read(answer: Answer) -> Result<Option<String>, ClerkError> {
         StatusCode::TOO_MANY_REQUESTS => Err(ClerkError::RateLimited {
             retry_after: answer.retry_after,
         }),
-        status if status.is_server_error() => Err(ClerkError::Failed(status)),
+        status if status.is_server_error() => Err(ClerkError::Failed {
+            status,
+            retry_after: answer.retry_after,
+        }),
         status => Err(ClerkError::Refused(status)),
     }
 }

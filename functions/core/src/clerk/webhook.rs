@@ -111,15 +111,17 @@ pub struct UserEvent {
     pub event_type: String,
     /// The user after the change. Of a deleted one nothing is left but the id.
     pub user: ClerkUser,
-    /// When it happened. It is the only time that a deletion carries.
-    pub happened_at: ClerkTime,
+    /// When it happened, where the envelope says so. It is the only time that a deletion carries.
+    pub happened_at: Option<ClerkTime>,
 }
 
 impl SignedEvent<'_> {
     /// Reads the event.
     pub fn parse(&self) -> Result<Event, UnusableEvent> {
-        let envelope: Envelope = serde_json::from_slice(self.body)
-            .map_err(|_| UnusableEvent::unknown(Reason::NotAnEvent))?;
+        let envelope: Envelope = serde_json::from_slice(self.body).map_err(|_| UnusableEvent {
+            event_type: None,
+            reason: Reason::NotAnEvent,
+        })?;
         let event_type = envelope.event_type;
         if !matches!(
             event_type.as_str(),
@@ -127,43 +129,30 @@ impl SignedEvent<'_> {
         ) {
             return Ok(Event::Other { event_type });
         }
-        let read = || {
-            let data = envelope.data.map_or("null", RawValue::get);
-            let user = ClerkUser::parse(data)?;
-            let happened_at = envelope.timestamp.ok_or(Reason::NoTimestamp)?;
-            Ok((user, ClerkTime::from_seconds_or_milliseconds(happened_at)))
-        };
-        match read() {
-            Ok((user, happened_at)) => Ok(Event::User(UserEvent {
+        let data = envelope.data.map_or("null", RawValue::get);
+        match ClerkUser::parse(data) {
+            Ok(user) => Ok(Event::User(UserEvent {
                 event_type,
                 user,
-                happened_at,
+                happened_at: envelope
+                    .timestamp
+                    .map(ClerkTime::from_seconds_or_milliseconds),
             })),
             Err(reason) => Err(UnusableEvent {
                 event_type: Some(event_type),
-                reason,
+                reason: Reason::User(reason),
             }),
         }
     }
 }
 
 /// A signed event that will never work, however often it is delivered.
-#[derive(Debug, PartialEq, thiserror::Error)]
-#[error("the event can never work: {reason}")]
+#[derive(Debug, PartialEq)]
 pub struct UnusableEvent {
     /// Its type, where that can be read.
     pub event_type: Option<String>,
     /// What is wrong with it.
     pub reason: Reason,
-}
-
-impl UnusableEvent {
-    fn unknown(reason: Reason) -> Self {
-        Self {
-            event_type: None,
-            reason,
-        }
-    }
 }
 
 /// What is wrong with a signed event. The texts go into the ledger, so they quote nothing.
@@ -174,10 +163,7 @@ pub enum Reason {
     NotAnEvent,
     /// `data` is not a user.
     #[error(transparent)]
-    User(#[from] NotAUser),
-    /// The envelope carries no time.
-    #[error("the event has no timestamp")]
-    NoTimestamp,
+    User(NotAUser),
 }
 
 #[derive(Deserialize)]
@@ -298,7 +284,7 @@ mod tests {
             assert_eq!(event.user.id().to_string(), "user_1");
             assert_eq!(
                 event.happened_at,
-                ClerkTime::from_seconds_or_milliseconds(1_763_000_000_123)
+                Some(ClerkTime::from_seconds_or_milliseconds(1_763_000_000_123))
             );
         }
         for event_type in ["session.created", "user.renamed", "waitlistEntry.created"] {
@@ -327,10 +313,6 @@ mod tests {
             (
                 r#"{"type":"user.created","data":{"id":"user_x,id.neq.y"},"timestamp":1}"#,
                 Reason::User(NotAUser::BadId),
-            ),
-            (
-                r#"{"type":"user.deleted","data":{"id":"user_1"}}"#,
-                Reason::NoTimestamp,
             ),
         ] {
             assert_eq!(parse(body).unwrap_err().reason, reason, "{body}");

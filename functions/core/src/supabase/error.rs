@@ -24,6 +24,8 @@ pub enum SupabaseError {
         code: String,
         /// The HTTP status.
         status: StatusCode,
+        /// What `Retry-After` asked for: PostgREST says so while it has lost the database.
+        retry_after: Option<Duration>,
     },
     /// A function of the migrations failed in a way that no user is to blame for, mostly
     /// because somebody has edited it; the caller comes back when it is mended.
@@ -64,19 +66,25 @@ impl SupabaseError {
         struct Body {
             code: String,
         }
-        let status = answer.status;
+        let (status, retry_after) = (answer.status, answer.retry_after);
+        let busy = |code| Self::Busy {
+            code,
+            status,
+            retry_after,
+        };
         let code = serde_json::from_slice(&answer.body)
             .map_or_else(|_| "none".to_owned(), |body: Body| body.code);
         match code.as_str() {
             "PGRST202" | "PGRST204" | "PGRST205" => Self::NotMigrated { code },
             // Two writes met: a deadlock, or one unique value for both. The next try finds the
             // other one done.
-            "40001" | "40P01" | "23505" => Self::Busy { code, status },
+            "40001" | "40P01" | "23505" => busy(code),
             _ if code.starts_with("22") || code.starts_with("23") => {
                 Self::NotStorable { sqlstate: code }
             }
-            _ if status.is_server_error() => Self::Busy { code, status },
+            _ if status.is_server_error() => busy(code),
             _ => match status {
+                StatusCode::TOO_MANY_REQUESTS => busy(code),
                 StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Self::Refused { code, status },
                 _ => Self::Failed { code, status },
             },
@@ -89,8 +97,11 @@ impl SupabaseError {
             Self::NotMigrated { .. } => Some(
                 "run the files of supabase/migrations on this project; if they were run, wait for the schema cache, or run: notify pgrst, 'reload schema'",
             ),
+            Self::Refused { code, .. } if code == "42501" => {
+                Some("grant the service_role what the functions of your own mapping read and write")
+            }
             Self::Refused { .. } => Some(
-                "SUPABASE_SECRET_KEY must be a secret key (sb_secret_…), or the service_role JWT, of the project at SUPABASE_URL",
+                "SUPABASE_SECRET_KEY (or SUPABASE_SERVICE_ROLE_KEY) must be a secret key (sb_secret_…), or the service_role JWT, of the project at SUPABASE_URL",
             ),
             Self::Unreadable(_) => {
                 Some("run the files of supabase/migrations that belong to this version")
@@ -100,6 +111,9 @@ impl SupabaseError {
             ),
             Self::Failed { .. } => Some(
                 "look the code up in PostgreSQL's documentation, appendix A, and run the files of supabase/migrations, or mend your own mapping",
+            ),
+            Self::Busy { code, .. } if code == "23505" => Some(
+                "where this lasts, a column of your own table is unique and user_sync_store does not take its value from the older user: see supabase/examples/profiles.sql",
             ),
             Self::Busy { .. } | Self::NoAnswer(_) => None,
         }
@@ -119,7 +133,15 @@ impl MayBeRetried for SupabaseError {
     }
 
     fn retry_after(&self) -> Option<Duration> {
-        None
+        match self {
+            Self::Busy { retry_after, .. } => *retry_after,
+            Self::NotStorable { .. }
+            | Self::Failed { .. }
+            | Self::NoAnswer(_)
+            | Self::NotMigrated { .. }
+            | Self::Refused { .. }
+            | Self::Unreadable(_) => None,
+        }
     }
 }
 
@@ -147,6 +169,7 @@ mod tests {
             (503, r#"{"code":"PGRST002"}"#, true),
             (504, r#"{"code":"PGRST003"}"#, true),
             (502, "<html>", true),
+            (429, "", true),
             (400, r#"{"code":"P0001"}"#, false),
             (404, r#"{"code":"42P01"}"#, false),
             (400, r#"{"code":"22P05","message":"a@example.com"}"#, false),
@@ -167,6 +190,8 @@ mod tests {
         for (status, body, word) in [
             (404, r#"{"code":"PGRST202"}"#, "supabase/migrations"),
             (401, r#"{"code":"PGRST301"}"#, "SUPABASE_SECRET_KEY"),
+            (403, r#"{"code":"42501"}"#, "grant"),
+            (409, r#"{"code":"23505"}"#, "profiles.sql"),
         ] {
             assert!(error_of(status, body).hint().unwrap().contains(word));
         }
