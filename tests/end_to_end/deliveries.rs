@@ -8,8 +8,7 @@ use stack::{
 };
 
 pub async fn a_webhook_is_the_usual_path(stack: Stack) -> Result<()> {
-    let user = stack.clerk.sign_up(&json!({ "email": "ada@example.com" }));
-    let id = user["id"].as_str().unwrap_or_default();
+    let id = &stack.clerk.sign_up(&json!({ "email": "ada@example.com" }));
     stack.clerk.deliveries_done().await?;
     ensure!(stack.row(id).await?["synced_by"] == "webhook");
     let answer = stack.load_page(id, &json!({})).await?;
@@ -40,10 +39,8 @@ pub async fn a_webhook_is_the_usual_path(stack: Stack) -> Result<()> {
 
 pub async fn events_held_back_and_reordered_end_as_clerk_has_them(stack: Stack) -> Result<()> {
     stack.clerk.set_delivery(Delivery::Hold);
-    let [stays, goes] = [(); 2].map(|()| {
-        let user = stack.clerk.sign_up(&json!({ "email": "ada@example.com" }));
-        user["id"].as_str().unwrap_or_default().to_owned()
-    });
+    let ada = json!({ "email": "ada@example.com" });
+    let [stays, goes] = [(); 2].map(|()| stack.clerk.sign_up(&ada));
     for name in ["first", "second", "third"] {
         stack.clerk.update(&stays, &json!({ "first_name": name }))?;
         stack.clerk.update(&goes, &json!({ "first_name": name }))?;
@@ -61,8 +58,7 @@ pub async fn a_failing_webhook_is_delivered_again_until_it_succeeds(stack: Stack
     stack
         .supabase
         .set_fault(Some(SupabaseFault::Status(http::StatusCode::BAD_GATEWAY)));
-    let user = stack.clerk.sign_up(&json!({ "email": "ada@example.com" }));
-    let id = user["id"].as_str().unwrap_or_default();
+    let id = &stack.clerk.sign_up(&json!({ "email": "ada@example.com" }));
     let event = stack.clerk.last_event_of(id)?;
     stack.clerk.attempted(&event.id).await?;
     ensure!(stack.find_row(id).await?.is_none());

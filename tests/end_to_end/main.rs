@@ -12,7 +12,7 @@ mod shapes;
 
 use std::{process::ExitCode, sync::Arc};
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use libtest_mimic::{Arguments, Failed, Trial};
 use stack::{Log, Stack, Target, clerk::Delivery};
 use tokio::{runtime::Runtime, sync::OnceCell};
@@ -41,6 +41,7 @@ const SCENARIOS: &[(&str, Scenario)] = &[
     scenario!(Shared healing::a_page_load_by_cookie_heals_too),
     scenario!(Shared healing::many_page_loads_at_once_make_one_row),
     scenario!(Shared healing::many_copies_of_a_webhook_at_once_leave_one_receipt),
+    scenario!(Shared healing::the_signature_of_a_webhook_counts_and_not_its_content_type),
     scenario!(Shared healing::a_user_whom_clerk_does_not_know_is_gone_and_not_remembered),
     scenario!(Lone healing::a_users_own_table_heals_by_other_sql_alone),
     scenario!(Shared shapes::a_user_of_every_shape_becomes_the_right_row_on_either_path),
@@ -85,17 +86,23 @@ fn trials(target: Target, runtime: &Arc<Runtime>) -> impl Iterator<Item = Trial>
                     .block_on(shared.get_or_try_init(|| start(target)))
                     .and_then(|stack| {
                         stack.clerk.set_delivery(Delivery::Drop);
-                        play(&runtime, stack)
+                        with_log(stack.functions.log(), || play(&runtime, stack))
                     }),
-                Scenario::Lone(play) => runtime
-                    .block_on(start(target))
-                    .and_then(|stack| play(&runtime, stack)),
+                Scenario::Lone(play) => runtime.block_on(start(target)).and_then(|stack| {
+                    let log = stack.functions.log().clone();
+                    with_log(&log, || play(&runtime, stack))
+                }),
             };
-            played.map_err(|error| Failed::from(format!("{error:?}")))
+            played.map_err(|error| Failed::from(format!("{error:#}")))
         })
     })
 }
 
 async fn start(target: Target) -> Result<Stack> {
     Stack::start(target, &Log::default()).await
+}
+
+/// Plays, and adds what the functions have logged to the error.
+fn with_log(log: &Log, play: impl FnOnce() -> Result<()>) -> Result<()> {
+    play().map_err(|error| anyhow!("{error:#}\nThe functions' last lines:\n{}", log.tail()))
 }

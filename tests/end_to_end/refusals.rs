@@ -9,10 +9,10 @@ use serde_json::json;
 use stack::{Answer, Stack};
 
 pub async fn bad_input_is_refused_and_changes_nothing(stack: Stack) -> Result<()> {
-    let user = stack.clerk.sign_up(&json!({ "email": "ada@example.com" }));
+    let id = stack.clerk.sign_up(&json!({ "email": "ada@example.com" }));
     stack.clerk.deliveries_done().await?;
     let before = stack.all_rows().await?;
-    ensure!(before.len() == 1, "the webhook of {user} did not arrive");
+    ensure!(before.len() == 1, "the webhook of {id} did not arrive");
 
     page_loads_without_a_session(&stack).await?;
     requests_with_another_method(&stack).await?;
@@ -128,15 +128,16 @@ async fn webhooks_without_a_signature(stack: &Stack) -> Result<()> {
     }
 
     let changed = body.replace("user_1", "user_2");
-    let answer = stack.post(&url, signed.clone(), changed).await?;
+    let answer = stack.post(&url, signed, changed).await?;
     is_problem(&answer, 401, "signature_invalid").context("another body")?;
 
-    let mut headers = signed;
+    let not_text = b"\xff\xfe{}";
+    let mut headers = stack.clerk.sign_webhook("msg_not_text", not_text)?;
     headers.insert(
         CONTENT_TYPE,
         HeaderValue::from_static("application/octet-stream"),
     );
-    let answer = stack.post(&url, headers, &b"\xff\xfe{}"[..]).await?;
+    let answer = stack.post(&url, headers, &not_text[..]).await?;
     is_problem(&answer, 401, "signature_invalid").context("not UTF-8")?;
 
     let long = "x".repeat(2 * 1024 * 1024);
@@ -194,22 +195,21 @@ async fn webhooks_signed_over_nonsense(stack: &Stack) -> Result<()> {
 }
 
 pub async fn a_user_who_cannot_be_stored_is_told_apart(stack: Stack) -> Result<()> {
-    let user = stack.clerk.sign_up(&json!({ "first_name": "a\u{0}b" }));
-    let id = user["id"].as_str().unwrap_or_default();
+    let id = &stack.clerk.sign_up(&json!({ "first_name": "a\u{0}b" }));
     stack.clerk.deliveries_done().await?;
     let event = stack.clerk.last_event_of(id)?;
     // Svix was asked to give up, and did.
     ensure!(stack.clerk.attempts(&event.id) == [422]);
     let receipt = stack.receipt(&event.id).await?.unwrap_or_default();
     ensure!(
-        receipt["outcome"] == "rejected" && receipt["user_id"] == id,
+        receipt["outcome"] == "rejected" && receipt["user_id"] == *id,
         "{receipt}"
     );
     let answer = stack.load_page(id, &json!({})).await?;
     is_problem(&answer, 422, "user_not_storable")?;
     ensure!(stack.find_row(id).await?.is_none());
 
-    // Once the cause is mended in Clerk, both paths work, and so does a replay of the event.
+    // Once the cause is mended in Clerk, both paths work.
     stack.clerk.set_delivery(stack::clerk::Delivery::Drop);
     stack.clerk.update(id, &json!({ "first_name": "Ada" }))?;
     let answer = stack.load_page(id, &json!({})).await?;

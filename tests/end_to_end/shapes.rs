@@ -48,10 +48,8 @@ pub async fn a_user_of_every_shape_becomes_the_right_row_on_either_path(
 }
 
 fn sign_up(stack: &Stack, shape: &Shape) -> Result<WebhookEvent> {
-    let user = stack.clerk.sign_up(&shape.profile);
-    stack
-        .clerk
-        .last_event_of(user["id"].as_str().unwrap_or_default())
+    let id = stack.clerk.sign_up(&shape.profile);
+    stack.clerk.last_event_of(&id)
 }
 
 fn shapes() -> Vec<Shape> {
@@ -148,5 +146,6 @@ fn address(id: &str, email: &str, status: &str) -> Value {
         "id": id, "object": "email_address", "email_address": email, "reserved": false,
         "linked_to": [], "verification": { "object": "verification_otp", "status": status,
             "strategy": "email_code", "attempts": null, "expire_at": null },
+        "created_at": 1_763_000_000_123_i64, "updated_at": 1_763_000_000_123_i64,
     })
 }

@@ -2,13 +2,14 @@
 
 use std::{
     fs,
+    future::pending,
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clap::Args;
 use serde_json::{Value, json};
-use stack::{Environment, Functions, Log, Stack, Target, story};
+use stack::{Environment, Functions, Log, Stack, Target, clerk::Delivery, story};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// How the functions run, and what for.
@@ -22,65 +23,73 @@ pub struct Arguments {
     once: bool,
 }
 
-/// Starts everything and waits for Ctrl-C, or plays the story.
+/// Starts everything and waits for Ctrl-C, or plays the story. However it ends, what was started
+/// ends with it.
 pub async fn run(arguments: Arguments) -> Result<()> {
     let target = if arguments.lambda {
         Target::Lambda
     } else {
         Target::Vercel
     };
-    if arguments.once {
-        return tell_the_story(target).await;
-    }
-    match real_environment()? {
-        Some(environment) => serve_on_real_services(target, &environment).await,
-        None => serve_on_local_parts(target).await,
+    tokio::select! {
+        biased;
+        stopped = until_stopped() => {
+            stopped?;
+            eprintln!("Stopping …");
+            ensure!(!arguments.once, "the story was stopped before its end");
+            Ok(())
+        }
+        ended = play_or_serve(target, arguments.once) => ended,
     }
 }
 
-async fn tell_the_story(target: Target) -> Result<()> {
-    let stack = start(target, &Log::default()).await?;
+async fn play_or_serve(target: Target, once: bool) -> Result<()> {
+    match real_environment()? {
+        Some(environment) if !once => serve_on_real_services(target, &environment).await,
+        _ => {
+            eprintln!("Starting PostgreSQL, PostgREST, a stand-in for Clerk, and both functions …");
+            let log = if once { Log::default() } else { Log::shown() };
+            let stack = Stack::start(target, &log).await?;
+            let _description = Description::write(&describe(&stack))?;
+            if once {
+                tell_the_story(&stack).await
+            } else {
+                invite(&stack);
+                pending().await
+            }
+        }
+    }
+}
+
+async fn tell_the_story(stack: &Stack) -> Result<()> {
     let mut step = 0;
-    story::play(&stack, |sentence| {
+    let told = story::play(stack, |sentence| {
         step += 1;
         println!("{step}. ✓ {sentence}");
-    })
-    .await
-    .with_context(|| format!("the story broke off after step {step}"))?;
+    });
+    told.await.with_context(|| {
+        let log = stack.functions.log().tail();
+        format!("the story broke off after step {step}; the functions' last lines:\n{log}")
+    })?;
     println!("The story came true.");
-    Ok(())
-}
-
-async fn serve_on_local_parts(target: Target) -> Result<()> {
-    let stack = start(target, &Log::shown()).await?;
-    let description = Description::of(&stack)?;
-    stack.clerk.set_delivery(stack::clerk::Delivery::Drop);
-    let orphan = stack
-        .clerk
-        .sign_up(&json!({ "email": "ada@example.com", "first_name": "Ada" }));
-    stack.clerk.set_delivery(stack::clerk::Delivery::Deliver);
-    print_addresses(&stack);
-    print_what_to_try(&stack, orphan["id"].as_str().unwrap_or_default());
-    until_stopped().await?;
-    drop(description);
     Ok(())
 }
 
 async fn serve_on_real_services(target: Target, environment: &Environment) -> Result<()> {
     eprintln!("Starting both functions on the services of .env …");
     let functions = Functions::start(target, environment, &Log::shown()).await?;
-    println!();
-    println!("  user-sync       {}", functions.user_sync_url());
-    println!("  clerk-webhook   {}", functions.clerk_webhook_url());
+    let (user_sync, clerk_webhook) = (functions.user_sync_url(), functions.clerk_webhook_url());
+    let urls = json!({ "userSyncUrl": user_sync, "clerkWebhookUrl": clerk_webhook });
+    let _description = Description::write(&urls)?;
     println!(
-        "\nLead a tunnel to clerk-webhook to receive webhooks from Clerk. Ctrl-C stops both.\n"
-    );
-    until_stopped().await
-}
+        "
+  user-sync       {user_sync}
+  clerk-webhook   {clerk_webhook}
 
-async fn start(target: Target, log: &Log) -> Result<Stack> {
-    eprintln!("Starting PostgreSQL, PostgREST, a stand-in for Clerk, and both functions …");
-    Stack::start(target, log).await
+Lead a tunnel to clerk-webhook to receive webhooks from Clerk. Ctrl-C stops both.
+"
+    );
+    pending().await
 }
 
 /// What `.env` says, where it names a real Clerk or a real Supabase.
@@ -101,22 +110,27 @@ fn read_environment(file: &Path) -> Result<Environment> {
         .with_context(|| format!("cannot read {}", file.display()))
 }
 
-/// `target/stack.json`: every address and key that a script needs, there while the stack runs.
-struct Description(PathBuf);
+/// `target/stack.json`: the addresses and keys that a script needs, there while the stack runs.
+struct Description {
+    file: PathBuf,
+    text: String,
+}
 
 impl Description {
-    fn of(stack: &Stack) -> Result<Self> {
+    fn write(description: &Value) -> Result<Self> {
         let file = stack::root().join("target/stack.json");
-        let text = serde_json::to_string_pretty(&describe(stack))?;
-        fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
-        Ok(Self(file))
+        let text = serde_json::to_string_pretty(description)?;
+        fs::write(&file, &text).with_context(|| format!("cannot write {}", file.display()))?;
+        Ok(Self { file, text })
     }
 }
 
 impl Drop for Description {
     fn drop(&mut self) {
-        // It may have been deleted by hand, which is as good.
-        drop(fs::remove_file(&self.0));
+        // A stack that was started later has written its own.
+        if fs::read_to_string(&self.file).is_ok_and(|text| text == self.text) {
+            drop(fs::remove_file(&self.file));
+        }
     }
 }
 
@@ -140,32 +154,31 @@ fn describe(stack: &Stack) -> Value {
     })
 }
 
-fn print_addresses(stack: &Stack) {
-    println!();
-    for (name, address) in [
-        ("user-sync", stack.functions.user_sync_url()),
-        ("clerk-webhook", stack.functions.clerk_webhook_url()),
-        ("Supabase", stack.supabase.url().to_owned()),
-        ("PostgreSQL", stack.postgres.url("postgres")),
-        ("Clerk (stand-in)", stack.clerk.api_url().to_owned()),
-        (
-            "all of it, with keys",
-            Path::new("target/stack.json").display().to_string(),
-        ),
-    ] {
-        println!("  {name:22}{address}");
-    }
-}
+/// Prints the addresses, and three lines to copy about a user whose webhook was lost.
+fn invite(stack: &Stack) {
+    let clerk = &stack.clerk;
+    clerk.set_delivery(Delivery::Drop);
+    let orphan = clerk.sign_up(&json!({ "email": "ada@example.com", "first_name": "Ada" }));
+    clerk.set_delivery(Delivery::Deliver);
 
-/// Three lines to copy, about a user whose webhook was lost.
-fn print_what_to_try(stack: &Stack, orphan: &str) {
-    let control = stack.clerk.control_url();
-    let (sync, supabase) = (stack.functions.user_sync_url(), stack.supabase.url());
+    let (user_sync, clerk_webhook) = (
+        stack.functions.user_sync_url(),
+        stack.functions.clerk_webhook_url(),
+    );
+    let (supabase, postgres) = (stack.supabase.url(), stack.postgres.url("postgres"));
+    let (clerk, control) = (clerk.api_url(), clerk.control_url());
     let key = &stack.supabase.keys().secret_key;
     println!(
         "
+  user-sync             {user_sync}
+  clerk-webhook         {clerk_webhook}
+  Supabase              {supabase}
+  PostgreSQL            {postgres}
+  Clerk (stand-in)      {clerk}
+  all of it, with keys  target/stack.json
+
 Ada has signed up, and her webhook was lost. She loads a page:
-  curl -X POST {sync} -H \"Authorization: Bearer $(curl -s -X POST {control}/users/{orphan}/session)\"
+  curl -X POST {user_sync} -H \"Authorization: Bearer $(curl -s -X POST {control}/users/{orphan}/session)\"
 She changes her name, and the webhook arrives:
   curl -X PATCH {control}/users/{orphan} --json '{{\"first_name\":\"Augusta\"}}'
 Her row:
@@ -183,23 +196,44 @@ async fn until_stopped() -> Result<()> {
         pressed = tokio::signal::ctrl_c() => pressed?,
         _ = terminate.recv() => {}
     }
-    eprintln!("Stopping …");
     Ok(())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
+    /// The variables that the core reads: they stand in its source as texts of capital letters.
+    fn variables() -> BTreeSet<&'static str> {
+        let source = include_str!("../../functions/core/src/config.rs");
+        let (code, _tests) = source.split_once("#[cfg(test)]").unwrap();
+        let is_name = |text: &&str| {
+            let is_of_name = |letter| letter == '_' || char::is_ascii_uppercase(&letter);
+            text.len() > 1 && text.chars().all(is_of_name)
+        };
+        code.split('"').filter(is_name).collect()
+    }
+
     #[test]
-    fn the_example_is_read_as_it_stands() {
+    fn the_example_names_every_variable_and_is_read_as_it_stands() {
         let example = read_environment(&stack::root().join(".env.example")).unwrap();
+        let names: BTreeSet<_> = example.keys().map(String::as_str).collect();
+        assert_eq!(names, variables());
         let filled: Vec<_> = example
             .iter()
             .filter(|(_, value)| !value.is_empty())
             .map(|(name, value)| format!("{name}={value}"))
             .collect();
         assert_eq!(filled, ["LOG_FORMAT=text", "USER_SYNC_MAX_AGE=24h"]);
-        assert_eq!(example.len(), 10);
+    }
+
+    #[test]
+    fn the_readme_names_every_variable() {
+        let readme = include_str!("../../README.md");
+        for name in variables() {
+            assert!(readme.contains(&format!("`{name}`")), "{name}");
+        }
     }
 }

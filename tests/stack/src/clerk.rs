@@ -9,13 +9,13 @@ mod webhooks;
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use anyhow::{Context, Result};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
-use tokio::sync::watch;
+use tokio::{sync::watch, time::timeout};
 
 pub use self::{
     backend_api::Fault,
@@ -29,6 +29,9 @@ use self::{
     webhooks::{Deliveries, Webhooks},
 };
 use crate::{random, server::Server};
+
+/// A delivery that never ends is a failure of the test that waits for it: eight attempts of 15 s.
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// One Clerk instance, served until this is dropped.
 pub struct Clerk {
@@ -98,10 +101,11 @@ impl Clerk {
         self.instance.webhooks().signing_secret().to_owned()
     }
 
-    /// Signs a user up. `profile` holds fields of Clerk's user object, or for short `email`,
-    /// `phone_number` and `web3_wallet`, each of which becomes a verified primary one.
-    pub fn sign_up(&self, profile: &Value) -> Value {
-        self.instance.sign_up(profile)
+    /// Signs a user up, and returns their id. `profile` holds fields of Clerk's user object, or for
+    /// short `email`, `phone_number` and `web3_wallet`, each of which becomes a verified primary one.
+    pub fn sign_up(&self, profile: &Value) -> String {
+        let user = self.instance.sign_up(profile);
+        user["id"].as_str().unwrap_or_default().to_owned()
     }
 
     /// Changes a user. `updated_at` moves on by itself, unless `changes` name it.
@@ -155,7 +159,7 @@ impl Clerk {
     /// Waits until no automatic delivery is under way.
     pub async fn deliveries_done(&self) -> Result<()> {
         let mut deliveries = self.instance.deliveries.subscribe();
-        deliveries.wait_for(Deliveries::are_done).await?;
+        timeout(PATIENCE, deliveries.wait_for(Deliveries::are_done)).await??;
         Ok(())
     }
 
@@ -163,7 +167,7 @@ impl Clerk {
     pub async fn attempted(&self, event_id: &str) -> Result<()> {
         let mut deliveries = self.instance.deliveries.subscribe();
         let is_attempted = |all: &Deliveries| !all.attempts(event_id).is_empty();
-        deliveries.wait_for(is_attempted).await?;
+        timeout(PATIENCE, deliveries.wait_for(is_attempted)).await??;
         Ok(())
     }
 
@@ -205,8 +209,10 @@ impl Instance {
     }
 
     fn delete(self: &Arc<Self>, id: &str) -> Result<()> {
-        self.users().delete(id)?;
-        let left = json!({ "deleted": true, "id": id, "object": "user" });
+        let user = self.users().delete(id)?;
+        let external_id = &user["external_id"];
+        let left =
+            json!({ "deleted": true, "external_id": external_id, "id": id, "object": "user" });
         self.tell("user.deleted", &left);
         Ok(())
     }

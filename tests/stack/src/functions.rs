@@ -6,10 +6,12 @@ use std::{
     net::Ipv4Addr,
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    sync::{Mutex, PoisonError},
     time::Duration,
 };
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
+use http::StatusCode;
 use serde_json::Value;
 use tokio::{
     net::TcpStream,
@@ -18,15 +20,14 @@ use tokio::{
 use user_sync_core::{ClerkWebhook, UserSync};
 
 use crate::{
-    in_process,
-    postgres::free_port,
+    in_process, port,
     process::{Log, Process, Stop},
     server::Server,
     tools,
 };
 
 /// What runs the functions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Target {
     /// The executables that Vercel runs.
     Vercel,
@@ -142,47 +143,44 @@ impl Functions {
     }
 }
 
-/// Builds the executables of a target, with progress on standard error: that of `user-sync`, and
-/// that of `clerk-webhook`. The handlers in process have none.
+/// Builds the executables of a target, once in this process, with progress on standard error: that
+/// of `user-sync`, and that of `clerk-webhook`. The handlers in process have none.
 pub fn build(target: Target) -> Result<[PathBuf; 2]> {
-    let (packages, names): (&[&str], _) = match target {
-        Target::Vercel => (
-            &["vercel-functions"],
-            ["vercel-user-sync", "vercel-clerk-webhook"],
-        ),
-        Target::Lambda => (
-            &["user-sync", "clerk-webhook"],
-            ["user-sync", "clerk-webhook"],
-        ),
+    static BUILT: Mutex<BTreeMap<Target, [PathBuf; 2]>> = Mutex::new(BTreeMap::new());
+    let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(executables) = built.get(&target) {
+        return Ok(executables.clone());
+    }
+    let executables = match target {
+        Target::Vercel => [
+            build_binary("vercel-functions", "vercel-user-sync")?,
+            build_binary("vercel-functions", "vercel-clerk-webhook")?,
+        ],
+        Target::Lambda => [
+            build_binary("user-sync", "user-sync")?,
+            build_binary("clerk-webhook", "clerk-webhook")?,
+        ],
         Target::InProcess => bail!("the handlers in process are no executables"),
     };
-    let mut built = Vec::new();
-    // Each package alone, as the platforms' tools build them: together they unite their features.
-    for package in packages {
-        built.append(&mut build_package(package)?);
-    }
-    let [user_sync, clerk_webhook] = names.map(|name| {
-        let path = built.iter().find(|path| path.ends_with(name)).cloned();
-        path.with_context(|| format!("cargo has built no {name}"))
-    });
-    Ok([user_sync?, clerk_webhook?])
+    Ok(built.entry(target).or_insert(executables).clone())
 }
 
-fn build_package(package: &str) -> Result<Vec<PathBuf>> {
+/// Builds one binary of a package alone, as the platforms' tools do: packages that are built
+/// together unite their features.
+fn build_binary(package: &str, name: &str) -> Result<PathBuf> {
     let output = Command::new("cargo")
         .args(["build", "--message-format=json-render-diagnostics"])
-        .args(["--package", package])
+        .args(["--package", package, "--bin", name])
         .current_dir(tools::root())
         .stderr(Stdio::inherit())
         .output()
         .context("cannot run cargo")?;
-    ensure!(output.status.success(), "cargo cannot build {package}");
-    let executables = String::from_utf8_lossy(&output.stdout)
+    ensure!(output.status.success(), "cargo cannot build {name}");
+    String::from_utf8_lossy(&output.stdout)
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-        .filter_map(|message| Some(PathBuf::from(message["executable"].as_str()?)))
-        .collect();
-    Ok(executables)
+        .find_map(|message| Some(PathBuf::from(message["executable"].as_str()?)))
+        .with_context(|| format!("cargo has built no {name}"))
 }
 
 async fn vercel(
@@ -191,7 +189,7 @@ async fn vercel(
     environment: &Environment,
     log: &Log,
 ) -> Result<Running> {
-    let port = free_port()?;
+    let port = port::free()?;
     let mut command = Command::new(executable);
     command
         .envs(environment)
@@ -201,10 +199,11 @@ async fn vercel(
 }
 
 async fn lambda(name: &'static str, environment: &Environment, log: &Log) -> Result<Running> {
-    let port = free_port()?;
+    let port = port::free()?;
     let mut command = Command::new(tools::cargo_lambda()?);
     command
-        .args(["lambda", "watch", "--quiet", "--package", name])
+        .args(["lambda", "watch", "--quiet", "--ignore-changes"])
+        .args(["--package", name])
         .args([
             "--invoke-address",
             "127.0.0.1",
@@ -218,9 +217,12 @@ async fn lambda(name: &'static str, environment: &Environment, log: &Log) -> Res
     running.url.push_str("/lambda-url/");
     running.url.push_str(name);
     // The first call starts the function, and waits for as long as that takes.
-    tokio::time::timeout(TIME_TO_START, reqwest::get(&running.url))
-        .await
-        .map_err(|_| anyhow!("{name} does not start:\n{}", log.tail()))??;
+    let first = tokio::time::timeout(TIME_TO_START, reqwest::get(&running.url)).await;
+    ensure!(
+        matches!(&first, Ok(Ok(answer)) if answer.status() == StatusCode::METHOD_NOT_ALLOWED),
+        "{name} does not start:\n{}",
+        log.tail()
+    );
     Ok(running)
 }
 
@@ -239,6 +241,7 @@ async fn listening(port: u16, mut process: Process) -> Result<Running> {
         }
         sleep(Duration::from_millis(10)).await;
     }
+    process.check_alive()?;
     Ok(Running {
         url: format!("http://127.0.0.1:{port}"),
         _host: Host::Process { _process: process },

@@ -2,7 +2,6 @@
 
 use std::{
     fs::{self, Permissions},
-    net::{Ipv4Addr, TcpListener},
     os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink},
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -15,6 +14,7 @@ use tokio::time::{Instant, sleep};
 use tokio_postgres::{Client, NoTls};
 
 use crate::{
+    port,
     process::{Log, Process, Stop},
     tools,
 };
@@ -36,7 +36,7 @@ impl Postgres {
             .tempdir()?;
         let mut postgres = Self {
             server: None,
-            port: free_port()?,
+            port: port::free()?,
             folder,
             log,
         };
@@ -114,6 +114,8 @@ impl Postgres {
             }
             sleep(Duration::from_millis(10)).await;
         }
+        // What answers is ours, and not a server that was on this port before.
+        server.check_alive()?;
         self.server = Some(server);
         Ok(())
     }
@@ -135,7 +137,7 @@ impl Postgres {
             let copy = |how| {
                 let mut copy = Command::new("cp");
                 copy.arg(how).arg(programs.join(".")).arg(self.programs());
-                tools::run(&mut copy, "coreutils")
+                tools::run(copy.stderr(Stdio::null()), "coreutils")
             };
             // Links cost nothing, and need both folders on one file system.
             copy("-Rl").or_else(|_| copy("-R"))?;
@@ -182,11 +184,3 @@ impl Postgres {
 
 /// The user and the group of nobody, on Linux.
 const NOBODY: u32 = 65_534;
-
-/// A port that is free now. Another process may take it before it is used; that is rare, and
-/// told by the error of the one who comes second.
-pub fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
-        .local_addr()?
-        .port())
-}

@@ -108,7 +108,9 @@ impl Drop for Process {
             thread::sleep(Duration::from_millis(5));
         }
         // It had its time, and nobody is left to tell of a failure.
-        drop(self.kill());
+        let group = format!("-{}", self.child.id());
+        drop(Command::new("kill").args(["-KILL", "--", &group]).status());
+        drop(self.child.wait());
     }
 }
 

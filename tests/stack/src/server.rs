@@ -1,6 +1,6 @@
 //! An HTTP server inside this process.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::Ipv4Addr;
 
 use anyhow::Result;
 use axum::Router;
@@ -16,12 +16,7 @@ impl Server {
     /// Starts to serve.
     pub async fn start(router: Router) -> Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        Ok(Self::on(listener, router)?)
-    }
-
-    /// Starts to serve on a listener whose address had to be known before the router.
-    pub fn on(listener: TcpListener, router: Router) -> std::io::Result<Self> {
-        let address: SocketAddr = listener.local_addr()?;
+        let address = listener.local_addr()?;
         let task = tokio::spawn(async move {
             // It fails only when the listener does, and then every test says so.
             drop(axum::serve(listener, router).await);

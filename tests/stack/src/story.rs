@@ -14,12 +14,12 @@ pub async fn play(stack: &Stack, mut tell: impl FnMut(&str)) -> Result<()> {
         "ada-{}@example.com",
         random::letters_and_digits(8).to_lowercase()
     );
-    let user = stack
+    let id = stack
         .clerk
         .sign_up(&json!({ "email": email, "first_name": "Ada" }));
     let ada = Visitor {
         stack,
-        id: user["id"].as_str().unwrap_or_default(),
+        id: &id,
         email: &email,
     };
 
@@ -158,11 +158,8 @@ impl Visitor<'_> {
     }
 
     async fn leaves_the_address_to_a_namesake(&self) -> Result<()> {
-        let user = self.stack.clerk.sign_up(&json!({ "email": self.email }));
-        let namesake = Visitor {
-            id: user["id"].as_str().unwrap_or_default(),
-            ..*self
-        };
+        let id = self.stack.clerk.sign_up(&json!({ "email": self.email }));
+        let namesake = Visitor { id: &id, ..*self };
         let created = self.stack.clerk.last_event_of(namesake.id)?;
         self.stack
             .deliver(&created)

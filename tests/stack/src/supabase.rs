@@ -9,9 +9,10 @@ use jsonwebtoken::{EncodingKey, Header, encode};
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
-use self::gateway::{Fault, Gateway, Keys, RecordedRequest};
+use self::gateway::{Fault, Gateway, Keys};
 use crate::{
-    postgres::{Postgres, free_port},
+    port,
+    postgres::Postgres,
     process::{Log, Process, Stop},
     random, tools,
 };
@@ -28,7 +29,7 @@ pub struct Supabase {
 impl Supabase {
     /// Starts the API on a running database.
     pub async fn start(postgres: &Postgres, log: Log) -> Result<Self> {
-        let (port, admin_port) = (free_port()?, free_port()?);
+        let (port, admin_port) = (port::free()?, port::free()?);
         let secret = random::letters_and_digits(40);
         let mut command = Command::new(tools::postgrest()?);
         command
@@ -66,8 +67,8 @@ impl Supabase {
         self.gateway.keys()
     }
 
-    /// Every request so far, in the order of the answers.
-    pub fn requests(&self) -> Vec<RecordedRequest> {
+    /// The bodies of all requests so far, in the order of the answers.
+    pub fn requests(&self) -> Vec<String> {
         self.gateway.requests()
     }
 
@@ -89,11 +90,11 @@ impl Supabase {
         let log = self.log.clone();
         let postgrest = Process::start("postgrest", &self.command, Stop::Terminate, log)?;
         self.postgrest = Some(postgrest);
-        self.is_ready().await
+        self.wait_until_ready().await
     }
 
     /// Waits until PostgREST has a connection and has read the schema.
-    pub async fn is_ready(&mut self) -> Result<()> {
+    pub async fn wait_until_ready(&mut self) -> Result<()> {
         let deadline = Instant::now() + Duration::from_mins(1);
         let ready = format!("http://127.0.0.1:{}/ready", self.admin_port);
         while !is_success(&ready).await {

