@@ -224,6 +224,8 @@ impl Problem {
 }
 
 fn come_back_in(pause: Option<Duration>) -> (HeaderName, HeaderValue) {
+    // PostgREST says 0 while it looks for its database: for the next attempt, not for a visitor.
+    let pause = pause.filter(|pause| !pause.is_zero());
     let seconds = pause.unwrap_or(COME_BACK_IN).as_secs();
     (RETRY_AFTER, HeaderValue::from(seconds))
 }
