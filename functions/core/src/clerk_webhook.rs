@@ -1,7 +1,7 @@
 //! `POST /api/webhooks/clerk`: Clerk tells of a change.
 
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode};
+use http::{Request, Response, StatusCode};
 use serde::Serialize;
 use serde_json::json;
 
@@ -56,9 +56,7 @@ enum Outcome {
 
 impl ClerkWebhook {
     async fn receive(&self, request: &Request<Bytes>) -> Result<Outcome, Problem> {
-        if request.method() != Method::POST {
-            return Err(Problem::MethodNotAllowed);
-        }
+        Problem::unless_post(request.method())?;
         let body = request.body();
         if body.len() > BODY_LIMIT {
             return Err(Problem::BodyTooLarge { limit: BODY_LIMIT });

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{
-    HeaderName, HeaderValue, Response, StatusCode,
+    HeaderName, HeaderValue, Method, Response, StatusCode,
     header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
 };
 use serde_json::json;
@@ -71,6 +71,15 @@ const COME_BACK_IN: Duration = Duration::from_secs(5);
 struct Face(StatusCode, &'static str, &'static str);
 
 impl Problem {
+    /// Every function takes POST alone.
+    pub fn unless_post(method: &Method) -> Result<(), Self> {
+        if method == Method::POST {
+            Ok(())
+        } else {
+            Err(Self::MethodNotAllowed)
+        }
+    }
+
     /// Tells the log, under the function's label, and answers.
     pub fn into_response(self, label: &str) -> Response<Bytes> {
         let Face(status, code, title) = self.face();

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode};
+use http::{Request, Response, StatusCode};
 use serde::Serialize;
 use serde_json::json;
 
@@ -67,9 +67,7 @@ enum Synced {
 
 impl UserSync {
     async fn sync(&self, request: &Request<Bytes>) -> Result<(Synced, ClerkUserId), Problem> {
-        if request.method() != Method::POST {
-            return Err(Problem::MethodNotAllowed);
-        }
+        Problem::unless_post(request.method())?;
         let deadline = Deadline::for_a_request();
         let session = self.sessions.verify(request.headers(), deadline).await?;
         let user_id = session.user_id;
