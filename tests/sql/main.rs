@@ -5,6 +5,7 @@
 mod profiles;
 mod rules;
 
+use futures_util::future::{join_all, try_join_all};
 use serde_json::{Value, json};
 use stack::{Log, Postgres};
 use tokio_postgres::{Client, types::ToSql};
@@ -35,6 +36,31 @@ impl Database {
     /// Writes a user for a webhook, and tells the outcome.
     async fn event(&self, id: &str, user: &Value) -> String {
         outcome(&apply(&self.client, user, Some(id)).await.unwrap())
+    }
+
+    /// Writes all of these at once, for a webhook where there is an event, each on a connection of
+    /// its own, and tells the outcomes. Two writes that meet in the database may end one of them;
+    /// that one is written again, as the core does and Svix after it.
+    async fn write_at_once(&self, writes: Vec<(Value, Option<String>)>) -> Vec<String> {
+        let clients = writes.iter().map(|_| service_role(&self.postgres));
+        let clients = join_all(clients).await;
+        let tasks = writes
+            .into_iter()
+            .zip(clients)
+            .map(|((user, event_id), client)| {
+                tokio::spawn(async move {
+                    loop {
+                        match apply(&client, &user, event_id.as_deref()).await {
+                            Ok(answer) => return outcome(&answer),
+                            Err(error) => {
+                                let code = error.code().unwrap().code();
+                                assert!(["23505", "40P01"].contains(&code), "{error}");
+                            }
+                        }
+                    }
+                })
+            });
+        try_join_all(tasks.collect::<Vec<_>>()).await.unwrap()
     }
 
     async fn status(&self, id: &str, changed_at: Option<i64>, max_age: Option<i64>) -> String {

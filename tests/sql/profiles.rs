@@ -2,10 +2,9 @@
 
 use serde_json::{Value, json};
 use stack::{Log, Postgres};
-use tokio::task::JoinSet;
 use tokio_postgres::error::SqlState;
 
-use crate::{Database, T, apply, deletion, outcome, service_role, user};
+use crate::{Database, T, apply, deletion, outcome, user};
 
 const MAPPING: &str = "supabase/examples/profiles.sql";
 
@@ -139,27 +138,12 @@ async fn the_newer_user_keeps_an_address_and_the_older_one_is_read_again() {
     );
 }
 
-/// Writes all claims at once, each again while it meets another: the core retries what two writes
-/// that meet end in, and Svix delivers it again.
-async fn claim_at_once(database: &Database, claims: Vec<Value>) {
-    let mut writes = JoinSet::new();
-    for claim in claims {
-        let client = service_role(&database.postgres).await;
-        writes.spawn(async move {
-            while let Err(error) = apply(&client, &claim, None).await {
-                let code = error.code().unwrap().code();
-                assert!(["23505", "40P01"].contains(&code), "{error}");
-            }
-        });
-    }
-    writes.join_all().await;
-}
-
 #[tokio::test]
 async fn of_all_who_claim_an_address_at_once_the_newest_has_it_in_the_end() {
     let database = start().await;
     let claim = |n| claiming(&format!("user_{n}"), T + n, "shared@example.com");
-    claim_at_once(&database, (0..32).map(claim).collect()).await;
+    let claims = (0..32).map(|n| (claim(n), None)).collect();
+    database.write_at_once(claims).await;
     for n in 0..31 {
         let id = format!("user_{n}");
         let email = &database.profile(&id).await["email"];
@@ -176,10 +160,11 @@ async fn whoever_has_moved_on_from_an_address_loses_nothing_to_its_next_holder()
         let id = format!("user_{n}");
         let own = format!("own-{n}@example.com");
         let shared = claiming(&id, T + n, "shared@example.com");
-        [shared, claiming(&id, T + 100 + n, &own)]
+        [(shared, None), (claiming(&id, T + 100 + n, &own), None)]
     };
     for _round in 0..4 {
-        claim_at_once(&database, (0..32).flat_map(claims).collect()).await;
+        let claims = (0..32).flat_map(claims).collect();
+        database.write_at_once(claims).await;
         for n in 0..32 {
             let profile = database.profile(&format!("user_{n}")).await;
             assert_eq!(profile["email"], format!("own-{n}@example.com"));

@@ -2,10 +2,9 @@
 
 use serde_json::{Value, json};
 use stack::{Log, Postgres};
-use tokio::task::JoinSet;
 use tokio_postgres::error::SqlState;
 
-use crate::{Database, T, apply, deletion, outcome, service_role, user};
+use crate::{Database, T, apply, deletion, user};
 
 #[tokio::test]
 async fn a_user_becomes_a_row_and_nothing_private_is_stored() {
@@ -252,17 +251,39 @@ async fn many_writes_at_once_make_one_row_and_one_receipt() {
         (Some("msg_1"), "user_1", "duplicate"),
         (None, "user_2", "unchanged"),
     ] {
-        let mut writes = JoinSet::new();
-        for _ in 0..64 {
-            let client = service_role(&database.postgres).await;
-            let user = user(id, T, "Ada");
-            writes.spawn(async move { outcome(&apply(&client, &user, event_id).await.unwrap()) });
-        }
-        let outcomes = writes.join_all().await;
+        let write = (user(id, T, "Ada"), event_id.map(str::to_owned));
+        let outcomes = database.write_at_once(vec![write; 64]).await;
         let count = |wanted: &str| outcomes.iter().filter(|outcome| *outcome == wanted).count();
         assert_eq!((count("created"), count(others)), (1, 63), "{outcomes:?}");
     }
     assert_eq!(database.ledger("user_1").await, ["created"]);
+}
+
+#[tokio::test]
+async fn of_all_versions_written_at_once_the_newest_stays() {
+    let database = Database::start().await;
+    for round in 0..20 {
+        let id = format!("user_{round}");
+        let version = |n| (user(&id, T + n, &format!("version {n}")), None);
+        database.write_at_once((0..32).map(version).collect()).await;
+        let row = database.row(&id).await.unwrap();
+        assert_eq!(row["first_name"], "version 31", "round {round}");
+    }
+}
+
+#[tokio::test]
+async fn a_deletion_at_the_same_time_as_other_writes_is_for_ever() {
+    let database = Database::start().await;
+    for round in 0..20 {
+        let id = format!("user_{round}");
+        let version = |n| (user(&id, T + n, "Ghost"), None);
+        let mut writes: Vec<_> = (0..16).map(version).collect();
+        writes.insert(8, (deletion(&id), Some(format!("msg_{round}"))));
+        database.write_at_once(writes).await;
+        let row = database.row(&id).await.unwrap();
+        assert!(row["deleted_at"].is_string(), "round {round}: {row}");
+        assert_eq!(row["first_name"], Value::Null, "round {round}");
+    }
 }
 
 #[tokio::test]
