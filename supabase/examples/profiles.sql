@@ -131,6 +131,15 @@ end
 $$;
 
 
+create or replace function public.user_sync_doubt(clerk_id text)
+returns void
+language sql
+set search_path = ''
+as $$
+  update public.profiles set synced_at = null where clerk_user_id = clerk_id
+$$;
+
+
 create or replace function public.user_sync_bury(clerk_id text, at timestamptz, via text)
 returns void
 language sql
@@ -146,11 +155,11 @@ $$;
 
 revoke execute on function
   public.user_sync_no_email, public.user_sync_row, public.user_sync_find,
-  public.user_sync_store, public.user_sync_bury
+  public.user_sync_store, public.user_sync_doubt, public.user_sync_bury
 from public, anon, authenticated;
 grant execute on function
   public.user_sync_no_email, public.user_sync_row, public.user_sync_find,
-  public.user_sync_store, public.user_sync_bury
+  public.user_sync_store, public.user_sync_doubt, public.user_sync_bury
 to service_role;
 
 notify pgrst, 'reload schema';

@@ -1,5 +1,5 @@
 -- The users table, and all that is known of its shape: one mapping, one look, one write, one
--- grave. The rules are in the next file, which calls these and knows no table of users.
+-- doubt, one grave. The rules are in the next file, which calls these and knows no table of users.
 --
 -- Whoever keeps users in a table of another shape runs a file of their own in place of this one:
 -- ../examples/profiles.sql is a worked example.
@@ -50,7 +50,7 @@ comment on table public.users is
 comment on column public.users.id is 'The Clerk id, user_…';
 comment on column public.users.updated_at is 'When Clerk last changed the user: an older change never overwrites a newer one.';
 comment on column public.users.deleted_at is 'Not null: a tombstone. Nothing revives it; the id stays so that foreign keys hold.';
-comment on column public.users.synced_at is 'When the row was last confirmed to be as Clerk has it.';
+comment on column public.users.synced_at is 'When the row was last confirmed to be as Clerk has it; null while that is in doubt.';
 comment on column public.users.synced_by is 'The path that last confirmed it: webhook, page_load or reconcile.';
 
 alter table public.users enable row level security;
@@ -165,6 +165,18 @@ comment on function public.user_sync_store is
   'Writes a user as Clerk has them. Answers {outcome: created | updated | unchanged, email, displaced}: displaced lists the users who gave up a unique value, none in this table.';
 
 
+create or replace function public.user_sync_doubt(clerk_id text)
+returns void
+language sql
+set search_path = ''
+as $$
+  update public.users set synced_at = null where id = clerk_id
+$$;
+
+comment on function public.user_sync_doubt is
+  'Marks the row as unconfirmed, so that the user is read again from Clerk at their next page load.';
+
+
 create or replace function public.user_sync_bury(clerk_id text, at timestamptz, via text)
 returns void
 language sql
@@ -185,10 +197,12 @@ comment on function public.user_sync_bury is
 
 -- Supabase lets everybody execute a new function in public.
 revoke execute on function
-  public.user_sync_row, public.user_sync_find, public.user_sync_store, public.user_sync_bury
+  public.user_sync_row, public.user_sync_find, public.user_sync_store, public.user_sync_doubt,
+  public.user_sync_bury
 from public, anon, authenticated;
 grant execute on function
-  public.user_sync_row, public.user_sync_find, public.user_sync_store, public.user_sync_bury
+  public.user_sync_row, public.user_sync_find, public.user_sync_store, public.user_sync_doubt,
+  public.user_sync_bury
 to service_role;
 
 notify pgrst, 'reload schema';

@@ -99,8 +99,14 @@ begin
   elsif changed_at < stored.updated_at then
     answer := answer || jsonb_build_object('outcome', 'stale', 'email', stored.email);
   else
-    -- Equal times apply: Clerk may change a user twice in one millisecond.
     answer := public.user_sync_store(clerk_user, via);
+    -- Equal times apply: Clerk may change a user twice in one millisecond. Which of two such events
+    -- came first nobody can tell; a user who was read from Clerk is as they are now.
+    if via = 'webhook' and changed_at = stored.updated_at
+      and (stored.synced_at is null or answer ->> 'outcome' = 'updated')
+    then
+      perform public.user_sync_doubt(clerk_id);
+    end if;
   end if;
 
   insert into public.user_sync_events (event_id, event_type, user_id, source, outcome)

@@ -20,7 +20,7 @@ pub async fn sessions_are_verified_with_the_key_set_too(mut stack: Stack) -> Res
     );
 
     // A process that has the keys needs Clerk no more, and one that has not says whose fault it is.
-    stack.clerk.set_fault(Some(Fault::ServerError), None);
+    stack.clerk.faults().plan("", Fault::ServerError, None);
     stack
         .load_page(id, &json!({}))
         .await?
@@ -94,13 +94,13 @@ pub async fn no_secret_and_no_personal_data_is_logged(stack: Stack) -> Result<()
         .await?
         .expect(401, "code", "session_invalid")?;
     stack.age_row(id).await?;
-    stack.clerk.set_fault(Some(Fault::ServerError), None);
+    stack.clerk.faults().plan("", Fault::ServerError, None);
     stack
         .load_page(id, &json!({}))
         .await?
         .expect(502, "code", "clerk_failed")?;
     let down = SupabaseFault::Status(http::StatusCode::BAD_GATEWAY);
-    stack.supabase.set_fault(Some(down));
+    stack.supabase.faults().plan("", down, None);
     stack
         .load_page(id, &json!({}))
         .await?
@@ -111,7 +111,7 @@ pub async fn no_secret_and_no_personal_data_is_logged(stack: Stack) -> Result<()
     let log = stack.functions.log().text();
     ensure!(log.contains(&healed), "nothing was healed:\n{log}");
     let keys = stack.supabase.keys();
-    let webhook_secret = stack.clerk.webhook_signing_secret();
+    let [webhook_secret, next_webhook_secret] = stack.clerk.webhook_signing_secrets();
     let said = format!(
         "{}\n{}",
         log.replace(&healed, ""),
@@ -130,6 +130,7 @@ pub async fn no_secret_and_no_personal_data_is_logged(stack: Stack) -> Result<()
         &keys.secret_key,
         &keys.service_role_jwt,
         &webhook_secret,
+        &next_webhook_secret,
     ] {
         ensure!(
             !said.contains(private),

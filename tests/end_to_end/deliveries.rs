@@ -55,14 +55,16 @@ pub async fn events_held_back_and_reordered_end_as_clerk_has_them(stack: Stack) 
 }
 
 pub async fn a_failing_webhook_is_delivered_again_until_it_succeeds(stack: Stack) -> Result<()> {
-    stack
-        .supabase
-        .set_fault(Some(SupabaseFault::Status(http::StatusCode::BAD_GATEWAY)));
+    stack.supabase.faults().plan(
+        "",
+        SupabaseFault::Status(http::StatusCode::BAD_GATEWAY),
+        None,
+    );
     let id = &stack.clerk.sign_up(&json!({ "email": "ada@example.com" }));
     let event = stack.clerk.last_event_of(id)?;
     stack.clerk.attempted(&event.id).await?;
     ensure!(stack.find_row(id).await?.is_none());
-    stack.supabase.set_fault(None);
+    stack.supabase.faults().end("");
     stack.clerk.deliveries_done().await?;
     let attempts = stack.clerk.attempts(&event.id);
     let (last, failed) = attempts.split_last().context("it was delivered")?;

@@ -65,7 +65,7 @@ impl<'a> Orphan<'a> {
     }
 }
 
-pub async fn the_database_down(mut stack: Stack) -> Result<()> {
+pub async fn the_database_down(stack: Stack) -> Result<()> {
     stack.postgres.kill()?;
     Orphan::of(&stack)?.is_asked_to_come_back().await?;
     stack.postgres.run().await?;
@@ -80,9 +80,12 @@ pub async fn the_database_down(mut stack: Stack) -> Result<()> {
 
 pub async fn supabase_silent(stack: Stack) -> Result<()> {
     let orphan = Orphan::of(&stack)?;
-    stack.supabase.set_fault(Some(SupabaseFault::Silent));
+    stack
+        .supabase
+        .faults()
+        .plan("", SupabaseFault::Silent, None);
     orphan.is_asked_to_come_back().await?;
-    stack.supabase.set_fault(None);
+    stack.supabase.faults().end("");
     orphan.heals().await
 }
 
@@ -90,10 +93,11 @@ pub async fn an_answer_lost_after_the_write(stack: Stack) -> Result<()> {
     let orphan = Orphan::of(&stack)?;
     stack
         .supabase
-        .set_fault(Some(SupabaseFault::SilentAfterTheStatement));
+        .faults()
+        .plan("", SupabaseFault::SilentAfterTheStatement, None);
     let answer = orphan.gets_the_webhook().await?;
     answer.expect(503, "code", "supabase_failed")?;
-    stack.supabase.set_fault(None);
+    stack.supabase.faults().end("");
     ensure!(stack.row(&orphan.event.user_id).await?["email"] == "ada@example.com");
     orphan
         .gets_the_webhook()
@@ -109,13 +113,13 @@ pub async fn clerk_down(stack: Stack) -> Result<()> {
     for fault in [Fault::ServerError, Fault::HangUp] {
         let orphan = Orphan::of(&stack)?;
         // One failure is mended on the way, a lasting one is told.
-        stack.clerk.set_fault(Some(fault), Some(1));
+        stack.clerk.faults().plan("", fault, Some(1));
         orphan
             .loads_a_page()
             .await?
             .expect(200, "status", "created")?;
         let orphan = Orphan::of(&stack)?;
-        stack.clerk.set_fault(Some(fault), None);
+        stack.clerk.faults().plan("", fault, None);
         orphan
             .loads_a_page()
             .await?
@@ -128,7 +132,7 @@ pub async fn clerk_down(stack: Stack) -> Result<()> {
             .expect(200, "outcome", "created")?;
 
         let orphan = Orphan::of(&stack)?;
-        stack.clerk.set_fault(None, None);
+        stack.clerk.faults().end("");
         orphan.heals().await?;
     }
     Ok(())
@@ -136,10 +140,11 @@ pub async fn clerk_down(stack: Stack) -> Result<()> {
 
 pub async fn clerk_slow(stack: Stack) -> Result<()> {
     let orphan = Orphan::of(&stack)?;
-    stack.clerk.set_fault(
-        Some(Fault::Slow {
+    stack.clerk.faults().plan(
+        "",
+        Fault::Slow {
             milliseconds: 1_000,
-        }),
+        },
         None,
     );
     orphan
@@ -148,12 +153,13 @@ pub async fn clerk_slow(stack: Stack) -> Result<()> {
         .expect(200, "status", "created")?;
 
     let orphan = Orphan::of(&stack)?;
-    stack.clerk.set_fault(Some(Fault::Silent), None);
+    stack.clerk.faults().end("");
+    stack.clerk.faults().plan("", Fault::Silent, None);
     orphan
         .loads_a_page()
         .await?
         .expect(502, "code", "clerk_failed")?;
-    stack.clerk.set_fault(None, None);
+    stack.clerk.faults().end("");
     orphan.heals().await
 }
 
@@ -162,7 +168,8 @@ pub async fn clerk_rate_limiting(stack: Stack) -> Result<()> {
     // What fits into the deadline is waited for; what does not is the caller's to wait for.
     stack
         .clerk
-        .set_fault(Some(Fault::RateLimited { retry_after: 1 }), Some(1));
+        .faults()
+        .plan("", Fault::RateLimited { retry_after: 1 }, Some(1));
     let start = Instant::now();
     orphan
         .loads_a_page()
@@ -173,7 +180,8 @@ pub async fn clerk_rate_limiting(stack: Stack) -> Result<()> {
     let orphan = Orphan::of(&stack)?;
     stack
         .clerk
-        .set_fault(Some(Fault::RateLimited { retry_after: 30 }), None);
+        .faults()
+        .plan("", Fault::RateLimited { retry_after: 30 }, None);
     let start = Instant::now();
     let answer = orphan.loads_a_page().await?;
     ensure!(
@@ -183,6 +191,6 @@ pub async fn clerk_rate_limiting(stack: Stack) -> Result<()> {
     );
     answer.expect(503, "code", "clerk_rate_limited")?;
     ensure!(answer.header("retry-after") == "30", "{answer:?}");
-    stack.clerk.set_fault(None, None);
+    stack.clerk.faults().end("");
     orphan.heals().await
 }

@@ -62,6 +62,27 @@ async fn an_older_change_loses_and_an_equal_one_applies() {
 }
 
 #[tokio::test]
+async fn two_events_of_one_millisecond_leave_a_doubt_that_a_page_load_ends() {
+    let database = Database::start().await;
+    let [one, other] = ["one", "other"].map(|name| user("user_1", T, name));
+    assert_eq!(database.event("msg_1", &one).await, "created");
+    assert_eq!(database.status("user_1", None, None).await, "present");
+    assert_eq!(database.event("msg_2", &other).await, "updated");
+    assert_eq!(database.status("user_1", None, None).await, "outdated");
+    assert_eq!(database.event("msg_3", &other).await, "unchanged");
+    assert_eq!(database.status("user_1", None, None).await, "outdated");
+    assert_eq!(database.page_load(&one).await, "updated");
+    assert_eq!(database.status("user_1", None, None).await, "present");
+    assert_eq!(database.event("msg_4", &one).await, "unchanged");
+    assert_eq!(database.status("user_1", None, None).await, "present");
+
+    database.event("msg_5", &other).await;
+    let newer = user("user_1", T + 1, "newer");
+    assert_eq!(database.event("msg_6", &newer).await, "updated");
+    assert_eq!(database.status("user_1", None, None).await, "present");
+}
+
+#[tokio::test]
 async fn a_change_of_any_column_is_an_update_and_of_none_moves_synced_at_alone() {
     let database = Database::start().await;
     let first = user("user_1", T, "Ada");
@@ -323,6 +344,7 @@ async fn each_role_may_do_what_it_must_and_no_more() {
         "select public.user_sync_row('{}')",
         "select public.user_sync_find('user_1')",
         "select public.user_sync_store('{}', 'page_load')",
+        "select public.user_sync_doubt('user_1')",
         "select public.user_sync_bury('user_1', now(), 'page_load')",
         "select public.user_sync_status('user_1')",
         "select public.user_sync_apply('{}', 'page_load')",

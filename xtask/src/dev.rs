@@ -149,7 +149,7 @@ fn describe(stack: &Stack) -> Value {
         "clerkSecretKey": stack.clerk.secret_key(),
         "clerkJwtKey": stack.clerk.jwt_key(),
         "clerkPublishableKey": stack.clerk.publishable_key(),
-        "clerkWebhookSigningSecret": stack.clerk.webhook_signing_secret(),
+        "clerkWebhookSigningSecret": stack.clerk.webhook_signing_secrets()[0],
         "clerkControlUrl": stack.clerk.control_url(),
     })
 }

@@ -23,12 +23,11 @@ pub use self::{
     webhooks::{Delivery, Order, WebhookEvent},
 };
 use self::{
-    backend_api::Faults,
     session::SessionKey,
     users::Users,
     webhooks::{Deliveries, Webhooks},
 };
-use crate::{random, server::Server};
+use crate::{faults::Faults, random, server::Server};
 
 /// A delivery that never ends is a failure of the test that waits for it: eight attempts of 15 s.
 const PATIENCE: Duration = Duration::from_mins(2);
@@ -47,7 +46,7 @@ struct Instance {
     users: Mutex<Users>,
     webhooks: Mutex<Webhooks>,
     deliveries: watch::Sender<Deliveries>,
-    faults: Mutex<Faults>,
+    faults: Faults<Fault>,
     requests: Mutex<Vec<String>>,
 }
 
@@ -61,7 +60,7 @@ impl Clerk {
             users: Mutex::default(),
             webhooks: Mutex::new(Webhooks::new()),
             deliveries: watch::Sender::default(),
-            faults: Mutex::default(),
+            faults: Faults::default(),
             requests: Mutex::default(),
         });
         let router = backend_api::router(Arc::clone(&instance))
@@ -96,9 +95,9 @@ impl Clerk {
         self.instance.session_key.pem()
     }
 
-    /// The secret that its webhooks are signed with.
-    pub fn webhook_signing_secret(&self) -> String {
-        self.instance.webhooks().signing_secret().to_owned()
+    /// The secret that its webhooks are signed with, and the one that is to replace it.
+    pub fn webhook_signing_secrets(&self) -> [String; 2] {
+        self.instance.webhooks().signing_secrets().clone()
     }
 
     /// Signs a user up, and returns their id. `profile` holds fields of Clerk's user object, or for
@@ -176,9 +175,9 @@ impl Clerk {
         self.instance.deliveries.borrow().attempts(event_id)
     }
 
-    /// Makes the Backend API fail: the next `requests`, or all.
-    pub fn set_fault(&self, fault: Option<Fault>, requests: Option<usize>) {
-        *lock(&self.instance.faults) = Faults::new(fault, requests);
+    /// What goes wrong with which requests to the Backend API, by their paths.
+    pub fn faults(&self) -> &Faults<Fault> {
+        &self.instance.faults
     }
 
     /// The paths of all requests to the Backend API so far.

@@ -2,6 +2,7 @@
 //! that speaks the real protocols. [`Stack::start`] starts them, and dropping it ends them.
 
 pub mod clerk;
+mod faults;
 mod functions;
 mod in_process;
 mod port;
@@ -247,7 +248,7 @@ fn environment(clerk: &Clerk, supabase: &Supabase) -> Environment {
         ),
         (
             "CLERK_WEBHOOK_SIGNING_SECRET",
-            clerk.webhook_signing_secret(),
+            clerk.webhook_signing_secrets().join(","),
         ),
         // Whatever the caller's shell sets does not count.
         ("SUPABASE_SERVICE_ROLE_KEY", String::new()),

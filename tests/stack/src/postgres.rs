@@ -5,6 +5,7 @@ use std::{
     os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink},
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -22,7 +23,7 @@ use crate::{
 /// A server of our own, with its data in a temporary folder; both are gone when it is dropped.
 pub struct Postgres {
     // Before the folder, so that the server has ended when its files go.
-    server: Option<Process>,
+    server: Mutex<Option<Process>>,
     folder: TempDir,
     port: u16,
     log: Log,
@@ -34,8 +35,8 @@ impl Postgres {
         let folder = tempfile::Builder::new()
             .prefix("user-sync-postgres-")
             .tempdir()?;
-        let mut postgres = Self {
-            server: None,
+        let postgres = Self {
+            server: Mutex::default(),
             port: port::free()?,
             folder,
             log,
@@ -85,15 +86,13 @@ impl Postgres {
     }
 
     /// Ends the server at once, as a crash does.
-    pub fn kill(&mut self) -> Result<()> {
-        self.server
-            .take()
-            .context("PostgreSQL is not running")?
-            .kill()
+    pub fn kill(&self) -> Result<()> {
+        let server = self.server().take();
+        server.context("PostgreSQL is not running")?.kill()
     }
 
     /// Starts the server again, on the same data and port, and waits until it answers.
-    pub async fn run(&mut self) -> Result<()> {
+    pub async fn run(&self) -> Result<()> {
         let mut command = self.command("postgres")?;
         command
             .arg("-D")
@@ -116,8 +115,12 @@ impl Postgres {
         }
         // What answers is ours, and not a server that was on this port before.
         server.check_alive()?;
-        self.server = Some(server);
+        *self.server() = Some(server);
         Ok(())
+    }
+
+    fn server(&self) -> MutexGuard<'_, Option<Process>> {
+        self.server.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn connect_as(&self, role: &str) -> Result<Client> {

@@ -145,6 +145,11 @@ impl Log {
         self.shared.1.notify_all();
     }
 
+    /// All lines so far, which are then forgotten.
+    pub fn take(&self) -> Vec<String> {
+        std::mem::take(&mut self.lines())
+    }
+
     /// All lines so far.
     pub fn text(&self) -> String {
         self.lines().join("\n")

@@ -1,9 +1,14 @@
 //! An HTTP server inside this process.
 
-use std::net::Ipv4Addr;
+use std::{io, net::Ipv4Addr};
 
 use anyhow::Result;
-use axum::Router;
+use axum::{
+    Router,
+    body::{Body, Bytes},
+    response::{IntoResponse, Response},
+};
+use futures_util::stream;
 use tokio::{net::TcpListener, task::JoinHandle};
 
 /// Serves a router on a free port of this machine until it is dropped.
@@ -37,4 +42,10 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.task.abort();
     }
+}
+
+/// An answer that breaks off: the connection is torn, and the caller cannot tell what was done.
+pub fn hang_up() -> Response {
+    let torn = stream::once(async { Err::<Bytes, _>(io::Error::other("the answer is torn")) });
+    Body::from_stream(torn).into_response()
 }

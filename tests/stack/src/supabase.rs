@@ -2,7 +2,11 @@
 
 pub mod gateway;
 
-use std::{process::Command, time::Duration};
+use std::{
+    process::Command,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use anyhow::{Context, Result, bail};
 use jsonwebtoken::{EncodingKey, Header, encode};
@@ -11,6 +15,7 @@ use tokio::time::{Instant, sleep};
 
 use self::gateway::{Fault, Gateway, Keys};
 use crate::{
+    faults::Faults,
     port,
     postgres::Postgres,
     process::{Log, Process, Stop},
@@ -20,7 +25,7 @@ use crate::{
 /// The API of one database, served until this is dropped.
 pub struct Supabase {
     gateway: Gateway,
-    postgrest: Option<Process>,
+    postgrest: Mutex<Option<Process>>,
     command: Command,
     admin_port: u16,
     log: Log,
@@ -46,9 +51,9 @@ impl Supabase {
             service_role_jwt: legacy_key("service_role", &secret)?,
             anon_jwt: legacy_key("anon", &secret)?,
         };
-        let mut supabase = Self {
+        let supabase = Self {
             gateway: Gateway::start(keys, format!("http://127.0.0.1:{port}")).await?,
-            postgrest: None,
+            postgrest: Mutex::default(),
             command,
             admin_port,
             log,
@@ -72,42 +77,45 @@ impl Supabase {
         self.gateway.requests()
     }
 
-    /// Makes the gateway fail every request from here on, or none.
-    pub fn set_fault(&self, fault: Option<Fault>) {
-        self.gateway.set_fault(fault);
+    /// What goes wrong with which requests, by their bodies.
+    pub fn faults(&self) -> &Faults<Fault> {
+        self.gateway.faults()
     }
 
     /// Ends PostgREST at once, as a crash does.
-    pub fn kill_postgrest(&mut self) -> Result<()> {
-        self.postgrest
-            .take()
-            .context("PostgREST is not running")?
-            .kill()
+    pub fn kill_postgrest(&self) -> Result<()> {
+        let postgrest = self.postgrest().take();
+        postgrest.context("PostgREST is not running")?.kill()
     }
 
     /// Starts PostgREST again, and waits until it is ready.
-    pub async fn run_postgrest(&mut self) -> Result<()> {
+    pub async fn run_postgrest(&self) -> Result<()> {
         let log = self.log.clone();
         let postgrest = Process::start("postgrest", &self.command, Stop::Terminate, log)?;
-        self.postgrest = Some(postgrest);
+        *self.postgrest() = Some(postgrest);
         self.wait_until_ready().await
     }
 
     /// Waits until PostgREST has a connection and has read the schema.
-    pub async fn wait_until_ready(&mut self) -> Result<()> {
+    pub async fn wait_until_ready(&self) -> Result<()> {
         let deadline = Instant::now() + Duration::from_mins(1);
         let ready = format!("http://127.0.0.1:{}/ready", self.admin_port);
         while !is_success(&ready).await {
-            let postgrest = self.postgrest.as_mut();
-            postgrest
-                .context("PostgREST is not running")?
-                .check_alive()?;
+            if let Some(postgrest) = self.postgrest().as_mut() {
+                postgrest.check_alive()?;
+            }
             if Instant::now() > deadline {
                 bail!("PostgREST is not ready (see {ready})");
             }
             sleep(Duration::from_millis(10)).await;
         }
         Ok(())
+    }
+
+    fn postgrest(&self) -> MutexGuard<'_, Option<Process>> {
+        self.postgrest
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 

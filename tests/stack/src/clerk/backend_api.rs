@@ -2,17 +2,15 @@
 //! session keys. Shapes and limits are those of Clerk's `OpenAPI` file of 2026-05-12; the codes of
 //! errors are not in it.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Json, Router,
-    body::{Body, Bytes},
     extract::{Path, RawQuery, Request, State},
     middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
     routing::get,
 };
-use futures_util::stream;
 use http::{
     HeaderMap, StatusCode,
     header::{AUTHORIZATION, RETRY_AFTER},
@@ -21,6 +19,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Instance, lock};
+use crate::server::hang_up;
 
 /// How the Backend API fails.
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -44,29 +43,6 @@ pub enum Fault {
     HangUp,
 }
 
-/// The fault in force, and for how many more requests.
-#[derive(Default)]
-pub struct Faults {
-    fault: Option<Fault>,
-    requests: Option<usize>,
-}
-
-impl Faults {
-    /// A fault for so many requests, or for all.
-    pub fn new(fault: Option<Fault>, requests: Option<usize>) -> Self {
-        Self { fault, requests }
-    }
-
-    fn next(&mut self) -> Option<Fault> {
-        match &mut self.requests {
-            Some(0) => return None,
-            Some(left) => *left -= 1,
-            None => {}
-        }
-        self.fault
-    }
-}
-
 /// Serves `/v1`.
 pub fn router(instance: Arc<Instance>) -> Router {
     Router::new()
@@ -84,8 +60,9 @@ async fn admit(
     request: Request,
     next: Next,
 ) -> Response {
-    lock(&instance.requests).push(request.uri().to_string());
-    let fault = lock(&instance.faults).next();
+    let uri = request.uri().to_string();
+    let fault = instance.faults.next(&uri);
+    lock(&instance.requests).push(uri);
     match fault {
         Some(Fault::RateLimited { retry_after }) => {
             let error = error(StatusCode::TOO_MANY_REQUESTS, "too_many_requests");
@@ -110,11 +87,6 @@ async fn admit(
         return error(StatusCode::UNAUTHORIZED, "authentication_invalid").into_response();
     }
     next.run(request).await
-}
-
-fn hang_up() -> Response {
-    let torn = stream::once(async { Err::<Bytes, _>(io::Error::other("the answer is torn")) });
-    Body::from_stream(torn).into_response()
 }
 
 async fn session_keys(State(instance): State<Arc<Instance>>) -> Response {

@@ -27,8 +27,7 @@ use serde_json::{Value, json};
 
 use super::{
     Instance,
-    backend_api::{Fault, Faults},
-    lock,
+    backend_api::Fault,
     webhooks::{Delivery, Order, WebhookEvent},
 };
 
@@ -129,7 +128,10 @@ struct FaultRequest {
 }
 
 async fn set_fault(State(clerk): State<Arc<Instance>>, Json(wanted): Json<FaultRequest>) {
-    *lock(&clerk.faults) = Faults::new(wanted.fault, wanted.requests);
+    clerk.faults.end("");
+    if let Some(fault) = wanted.fault {
+        clerk.faults.plan("", fault, wanted.requests);
+    }
 }
 
 fn not_found(error: &anyhow::Error) -> (StatusCode, String) {

@@ -62,7 +62,7 @@ pub enum Order {
 
 /// All events so far, and where they go.
 pub struct Webhooks {
-    signing_secret: String,
+    signing_secrets: [String; 2],
     endpoint: Option<String>,
     delivery: Delivery,
     events: Vec<WebhookEvent>,
@@ -92,9 +92,12 @@ impl Deliveries {
 impl Webhooks {
     /// No endpoint; events are delivered as soon as there is one.
     pub fn new() -> Self {
-        let key = BASE64_STANDARD.encode(random::letters_and_digits(24));
+        let secret = |()| {
+            let key = BASE64_STANDARD.encode(random::letters_and_digits(24));
+            format!("whsec_{key}")
+        };
         Self {
-            signing_secret: format!("whsec_{key}"),
+            signing_secrets: [(); 2].map(secret),
             endpoint: None,
             delivery: Delivery::Deliver,
             events: Vec::new(),
@@ -102,9 +105,10 @@ impl Webhooks {
         }
     }
 
-    /// The endpoint's secret.
-    pub fn signing_secret(&self) -> &str {
-        &self.signing_secret
+    /// The endpoint's secret, and the one that is to replace it: while secrets are rotated a second
+    /// endpoint delivers every event too.
+    pub fn signing_secrets(&self) -> &[String; 2] {
+        &self.signing_secrets
     }
 
     /// Says where events go from here on.
@@ -126,7 +130,18 @@ impl Webhooks {
 impl Clerk {
     /// Signs any bytes as a delivery that is made now.
     pub fn sign_webhook(&self, event_id: &str, payload: impl AsRef<[u8]>) -> Result<HeaderMap> {
-        sign(&self.webhook_signing_secret(), event_id, payload.as_ref())
+        let [secret, _] = self.webhook_signing_secrets();
+        sign(&secret, event_id, payload.as_ref())
+    }
+
+    /// Signs any bytes as the endpoint does that is to replace the first one.
+    pub fn sign_webhook_anew(
+        &self,
+        event_id: &str,
+        payload: impl AsRef<[u8]>,
+    ) -> Result<HeaderMap> {
+        let [_, secret] = self.webhook_signing_secrets();
+        sign(&secret, event_id, payload.as_ref())
     }
 }
 
@@ -211,7 +226,7 @@ impl Instance {
     }
 
     async fn deliver_once(&self, url: &str, event: &WebhookEvent) -> Result<reqwest::Response> {
-        let secret = self.webhooks().signing_secret().to_owned();
+        let [secret, _] = self.webhooks().signing_secrets().clone();
         let headers = sign(&secret, &event.id, event.payload.as_bytes())?;
         let client = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())

@@ -2,7 +2,10 @@
 //! turns the newer keys into the token of their role
 //! (<https://supabase.com/docs/guides/api/api-keys>).
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use anyhow::Result;
 use axum::{
@@ -17,7 +20,10 @@ use http::{
 };
 use serde_json::json;
 
-use crate::server::Server;
+use crate::{
+    faults::Faults,
+    server::{Server, hang_up},
+};
 
 /// The keys of a project.
 #[derive(Clone, Debug)]
@@ -37,10 +43,16 @@ pub struct Keys {
 pub enum Fault {
     /// It answers with this status and does not forward.
     Status(StatusCode),
+    /// It waits before it forwards.
+    Slow(Duration),
     /// It does not forward and never answers.
     Silent,
     /// It forwards, and then never answers: the statement commits and nobody hears of it.
     SilentAfterTheStatement,
+    /// It does not forward and hangs up.
+    HangUp,
+    /// It forwards, and then hangs up in the middle of the answer.
+    HangUpAfterTheStatement,
 }
 
 /// The gateway, serving until it is dropped.
@@ -54,7 +66,7 @@ struct GatewayState {
     postgrest: String,
     client: reqwest::Client,
     requests: Mutex<Vec<String>>,
-    fault: Mutex<Option<Fault>>,
+    faults: Faults<Fault>,
 }
 
 impl Gateway {
@@ -65,7 +77,7 @@ impl Gateway {
             postgrest,
             client: reqwest::Client::new(),
             requests: Mutex::default(),
-            fault: Mutex::default(),
+            faults: Faults::default(),
         });
         let router = Router::new().fallback(serve).with_state(Arc::clone(&state));
         let server = Server::start(router).await?;
@@ -88,14 +100,9 @@ impl Gateway {
         requests.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Fails every request from here on, or none.
-    pub fn set_fault(&self, fault: Option<Fault>) {
-        let mut current = self
-            .state
-            .fault
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        *current = fault;
+    /// What goes wrong with which requests, by their bodies.
+    pub fn faults(&self) -> &Faults<Fault> {
+        &self.state.faults
     }
 }
 
@@ -111,13 +118,21 @@ async fn serve(
         .map_or("/", |path| path.as_str())
         .to_owned();
     let text = String::from_utf8_lossy(&body).into_owned();
-    let fault = *state.fault.lock().unwrap_or_else(PoisonError::into_inner);
-    let answer = match fault {
+    let answer = match state.faults.next(&text) {
         Some(Fault::Status(status)) => status.into_response(),
         Some(Fault::Silent) => std::future::pending().await,
+        Some(Fault::HangUp) => hang_up(),
+        Some(Fault::Slow(time)) => {
+            tokio::time::sleep(time).await;
+            forward(&state, method, &path, headers, body).await
+        }
         Some(Fault::SilentAfterTheStatement) => {
             forward(&state, method, &path, headers, body).await;
             std::future::pending().await
+        }
+        Some(Fault::HangUpAfterTheStatement) => {
+            forward(&state, method, &path, headers, body).await;
+            hang_up()
         }
         None => forward(&state, method, &path, headers, body).await,
     };
