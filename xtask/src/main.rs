@@ -1,6 +1,7 @@
 //! The project's own commands.
 
 mod dev;
+mod soak;
 mod test;
 
 use anyhow::Result;
@@ -14,6 +15,8 @@ enum Command {
     Dev(dev::Arguments),
     /// Runs every check and every test
     Test,
+    /// Plays random histories with faults against a model of Clerk
+    Soak(soak::Arguments),
 }
 
 #[tokio::main]
@@ -21,5 +24,6 @@ async fn main() -> Result<()> {
     match Command::parse() {
         Command::Dev(arguments) => dev::run(arguments).await,
         Command::Test => test::run(),
+        Command::Soak(arguments) => soak::run(arguments).await,
     }
 }

@@ -90,10 +90,7 @@ async fn admit(
 }
 
 async fn session_keys(State(instance): State<Arc<Instance>>) -> Response {
-    match instance.session_key.jwk_set(&instance.id) {
-        Ok(set) => Json(set).into_response(),
-        Err(_) => error(StatusCode::INTERNAL_SERVER_ERROR, "internal_clerk_error").into_response(),
-    }
+    Json(instance.session_key.jwk_set(&instance.id)).into_response()
 }
 
 async fn get_user(State(instance): State<Arc<Instance>>, Path(id): Path<String>) -> Response {

@@ -1,0 +1,117 @@
+//! Many at once: nobody is lost, nothing is done twice, and every answer is a 2xx.
+
+use anyhow::{Result, ensure};
+use futures_util::{StreamExt, TryStreamExt, future::try_join_all, stream};
+use serde_json::json;
+use stack::{Answer, Log, Stack, Target, clerk::Delivery};
+
+/// How many page loads, or copies of a webhook, come at once.
+const AT_ONCE: usize = 64;
+
+/// How many users sign up, and how many of their webhooks are in flight at once.
+const USERS: usize = 10_000;
+const IN_FLIGHT: usize = 500;
+
+/// How many pairs of users swap their addresses at once.
+const PAIRS: usize = 32;
+
+/// Plays all of it.
+pub async fn run(target: Target) -> Result<()> {
+    let stack = start(target).await?;
+    one_missing_user_opens_many_pages(&stack).await?;
+    one_webhook_comes_many_times(&stack).await?;
+    many_users_sign_up(&stack).await?;
+    drop(stack);
+    users_swap_a_unique_address(&start(target).await?).await
+}
+
+async fn start(target: Target) -> Result<Stack> {
+    let stack = Stack::start(target, &Log::default()).await?;
+    stack.clerk.set_delivery(Delivery::Drop);
+    Ok(stack)
+}
+
+async fn one_missing_user_opens_many_pages(stack: &Stack) -> Result<()> {
+    let id = stack.clerk.sign_up(&json!({ "email": "many@example.com" }));
+    let claims = json!({});
+    let answers = try_join_all((0..AT_ONCE).map(|_| stack.load_page(&id, &claims))).await?;
+    all_succeed(&answers)?;
+    let row = stack.row(&id).await?;
+    ensure!(row["email"] == "many@example.com", "the row is {row}");
+    let created = count(&answers, "status", "created");
+    ensure!(created == 1, "{created} page loads made the row");
+    Ok(())
+}
+
+async fn one_webhook_comes_many_times(stack: &Stack) -> Result<()> {
+    let id = stack.clerk.sign_up(&json!({ "email": "copy@example.com" }));
+    let event = stack.clerk.last_event_of(&id)?;
+    let answers = try_join_all((0..AT_ONCE).map(|_| stack.deliver(&event))).await?;
+    all_succeed(&answers)?;
+    let made = count(&answers, "outcome", "created");
+    let others = count(&answers, "outcome", "duplicate");
+    ensure!(
+        (made, others) == (1, AT_ONCE - 1),
+        "{made} made the row, {others} are duplicates"
+    );
+    Ok(())
+}
+
+async fn many_users_sign_up(stack: &Stack) -> Result<()> {
+    let before = stack.all_rows().await?.len();
+    let events: Vec<_> = (0..USERS)
+        .map(|n| {
+            let email = format!("{n}@example.com");
+            let id = stack.clerk.sign_up(&json!({ "email": email }));
+            stack.clerk.last_event_of(&id)
+        })
+        .collect::<Result<_>>()?;
+    let deliveries = events.iter().map(|event| stack.deliver(event));
+    let answers: Vec<_> = stream::iter(deliveries)
+        .buffer_unordered(IN_FLIGHT)
+        .try_collect()
+        .await?;
+    all_succeed(&answers)?;
+    let rows = stack.all_rows().await?.len() - before;
+    ensure!(rows == USERS, "of {USERS} users {rows} have a row");
+    Ok(())
+}
+
+/// On a table whose addresses are unique. Both of a pair write each other's row, so PostgreSQL ends
+/// one of two writes that meet, and the functions make it again.
+async fn users_swap_a_unique_address(stack: &Stack) -> Result<()> {
+    for file in ["tests/profiles.sql", "supabase/examples/profiles.sql"] {
+        stack.postgres.run_sql(file).await?;
+    }
+    let sign_up = |n: usize| {
+        let email = format!("{n}@example.com");
+        let id = stack.clerk.sign_up(&json!({ "email": email }));
+        (id, email)
+    };
+    let users: Vec<_> = (0..2 * PAIRS).map(sign_up).collect();
+    for (id, _) in &users {
+        let answer = stack.deliver(&stack.clerk.last_event_of(id)?).await?;
+        answer.expect(200, "outcome", "created")?;
+    }
+    let mut swaps = Vec::new();
+    for (n, (id, _)) in users.iter().enumerate() {
+        let (_, email_of_the_other) = &users[n ^ 1];
+        stack
+            .clerk
+            .update(id, &json!({ "email": email_of_the_other }))?;
+        swaps.push(stack.clerk.last_event_of(id)?);
+    }
+    let answers = try_join_all(swaps.iter().map(|event| stack.deliver(event))).await?;
+    all_succeed(&answers)
+}
+
+fn all_succeed(answers: &[Answer]) -> Result<()> {
+    let failed = answers.iter().find(|answer| answer.status != 200);
+    ensure!(failed.is_none(), "not every answer is a 2xx: {failed:?}");
+    Ok(())
+}
+
+fn count(answers: &[Answer], field: &str, value: &str) -> usize {
+    let is_so = |answer: &&Answer| answer.body[field] == value;
+    answers.iter().filter(is_so).count()
+}

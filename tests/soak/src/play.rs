@@ -1,0 +1,645 @@
+//! Plays a history on a stack, and checks after every step what must be true.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use futures_util::future::{join, join_all};
+use serde_json::{Value, json};
+use stack::{
+    Answer, Log, Stack, SupabaseFault, Target,
+    clerk::{Delivery, Fault as ClerkFault},
+};
+use tokio::time::{sleep, timeout};
+
+use crate::{
+    history::{Call, Change, Endpoint, Fault, Step, Victim},
+    users::{Event, State, User, is_of, row_of},
+    witness::Witness,
+};
+
+/// A stack on which histories are played, many at once: each has users of its own, and a fault
+/// that one of them makes may hit all.
+pub struct Stage {
+    /// The stack.
+    pub stack: Stack,
+    witness: Witness,
+    /// Only one at a time kills a server.
+    killing: tokio::sync::Mutex<()>,
+    counts: Mutex<BTreeMap<String, u64>>,
+}
+
+impl Stage {
+    /// Starts a stack whose webhooks are delivered by the histories alone.
+    pub async fn start(target: Target) -> Result<Self> {
+        let stack = Stack::start(target, &Log::default()).await?;
+        stack.clerk.set_delivery(Delivery::Drop);
+        // The witness asks for the receipts of its users after every step; nobody else does.
+        let index = "create index on public.user_sync_events (user_id)";
+        stack.postgres.connect().await?.batch_execute(index).await?;
+        Ok(Self {
+            stack,
+            witness: Witness::default(),
+            killing: tokio::sync::Mutex::default(),
+            counts: Mutex::default(),
+        })
+    }
+
+    /// How often what has happened so far, which then begins anew.
+    pub fn take_counts(&self) -> BTreeMap<String, u64> {
+        std::mem::take(&mut self.counts.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Plays a history. An error says what is not as it must be, and after which step.
+    pub async fn play(&self, steps: &[Step]) -> Result<()> {
+        let mut history = History::new(self);
+        for (number, step) in steps.iter().enumerate() {
+            let name = || format!("step {number}, {step:?}");
+            history.step(step).await.with_context(name)?;
+            history.check().await.with_context(name)?;
+        }
+        history.finish().await.context("at the end")
+    }
+
+    /// Counts something that has happened.
+    pub fn count(&self, what: impl Into<String>) {
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        *counts.entry(what.into()).or_default() += 1;
+    }
+
+    /// Kills a server, and starts it again.
+    async fn kill(&self, victim: Victim) -> Result<()> {
+        let (postgres, supabase) = (&self.stack.postgres, &self.stack.supabase);
+        match victim {
+            Victim::Function => Ok(()),
+            Victim::Postgres => {
+                let _alone = self.killing.lock().await;
+                postgres.kill()?;
+                // What the old server has left must end first.
+                while postgres.run().await.is_err() {
+                    sleep(Duration::from_millis(20)).await;
+                }
+                supabase.wait_until_ready().await
+            }
+            Victim::Postgrest => {
+                let _alone = self.killing.lock().await;
+                supabase.kill_postgrest()?;
+                supabase.run_postgrest().await
+            }
+        }
+    }
+
+    async fn make(&self, request: &Request) -> Result<Answer> {
+        match request {
+            Request::Event { event, endpoint } => {
+                let clerk = &self.stack.clerk;
+                let headers = match endpoint {
+                    Endpoint::Old => clerk.sign_webhook(&event.id, &event.payload)?,
+                    Endpoint::New => clerk.sign_webhook_anew(&event.id, &event.payload)?,
+                };
+                let url = self.stack.functions.clerk_webhook_url();
+                self.stack.post(&url, headers, event.payload.clone()).await
+            }
+            Request::Page { user_id, claims } => self.stack.load_page(user_id, claims).await,
+        }
+    }
+}
+
+/// A call, with all that it needs.
+enum Request {
+    Event {
+        event: stack::clerk::WebhookEvent,
+        endpoint: Endpoint,
+    },
+    Page {
+        user_id: String,
+        claims: Value,
+    },
+}
+
+/// A call on its way, and what a 2xx will mean.
+struct Ready {
+    about: About,
+    request: Request,
+}
+
+enum About {
+    Event(usize),
+    Page {
+        user: usize,
+        /// Clerk's version when the call began; none of a deleted user.
+        changed_at: Option<i64>,
+        was_buried: bool,
+    },
+}
+
+/// A history that is being played.
+pub struct History<'a> {
+    stage: &'a Stage,
+    /// Its users, by number.
+    pub users: Vec<User>,
+    /// All events about them, as they happened.
+    pub events: Vec<Event>,
+}
+
+impl<'a> History<'a> {
+    /// Nobody has signed up yet.
+    pub fn new(stage: &'a Stage) -> Self {
+        Self {
+            stage,
+            users: Vec::new(),
+            events: Vec::new(),
+        }
+    }
+
+    async fn step(&mut self, step: &Step) -> Result<()> {
+        match step {
+            Step::Change(change) => self.change(change).map(drop),
+            Step::Call(calls) => self.call(calls, async {}).await,
+            Step::Meanwhile {
+                calls,
+                change,
+                after_microseconds,
+            } => self.meanwhile(calls, change, *after_microseconds).await,
+            Step::Kill {
+                call,
+                victim,
+                after_microseconds,
+            } => self.kill(call, *victim, *after_microseconds).await,
+            Step::Fail { user, fault, times } => {
+                self.fail(*user, *fault, *times);
+                Ok(())
+            }
+            Step::Lose { event } => {
+                if let Some(event) = self.pick(*event, State::Waiting) {
+                    self.events[event].state = State::Lost;
+                    self.stage.count("events dropped");
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Makes a change in Clerk, and returns the numbers of its events.
+    pub fn change(&mut self, change: &Change) -> Result<std::ops::Range<usize>> {
+        let first = self.events.len();
+        let live = |history: &Self, user: usize| {
+            let user = user % history.users.len();
+            (!history.users[user].is_deleted).then_some(user)
+        };
+        match change {
+            Change::SignUp => {
+                if self.users.len() < 4 {
+                    self.sign_up()?;
+                }
+            }
+            Change::Rename(user) => {
+                if let Some(user) = live(self, *user) {
+                    self.update(user, &json!({ "first_name": new("Name") }))?;
+                }
+            }
+            Change::RenameTwice(user) => {
+                if let Some(user) = live(self, *user) {
+                    self.update(user, &json!({ "first_name": new("Name") }))?;
+                    let same = self.users[user].changed_at();
+                    let again = json!({ "first_name": new("Name"), "updated_at": same });
+                    self.update(user, &again)?;
+                }
+            }
+            Change::AddAddress(user) => {
+                if let Some(user) = live(self, *user) {
+                    self.add_address(user)?;
+                }
+            }
+            Change::HandOver { from, to } => {
+                if let (Some(from), Some(to)) = (live(self, *from), live(self, *to))
+                    && from != to
+                {
+                    let address = self.users[from].current()["email"].clone();
+                    self.update(from, &json!({ "email": new_address() }))?;
+                    self.update(to, &json!({ "email": address }))?;
+                }
+            }
+            Change::Ban(user) => {
+                if let Some(user) = live(self, *user) {
+                    let is_banned = self.users[user].current()["banned"] == true;
+                    self.update(user, &json!({ "banned": !is_banned }))?;
+                }
+            }
+            Change::Delete(user) => {
+                if let Some(user) = live(self, *user) {
+                    self.users[user].is_deleted = true;
+                    self.stage.stack.clerk.delete(&self.users[user].id)?;
+                    self.note_event(user, None)?;
+                }
+            }
+        }
+        Ok(first..self.events.len())
+    }
+
+    fn sign_up(&mut self) -> Result<()> {
+        let clerk = &self.stage.stack.clerk;
+        let id = clerk.sign_up(&json!({ "email": new_address(), "first_name": new("Name") }));
+        let versions = clerk.history(&id).iter().map(row_of).collect();
+        self.users.push(User {
+            id,
+            versions,
+            is_deleted: false,
+            is_buried: false,
+            at_least: None,
+        });
+        let user = self.users.len() - 1;
+        self.note_event(user, Some(self.users[user].changed_at()))
+    }
+
+    fn update(&mut self, user: usize, changes: &Value) -> Result<()> {
+        let version = self
+            .stage
+            .stack
+            .clerk
+            .update(&self.users[user].id, changes)?;
+        self.users[user].versions.push(row_of(&version));
+        self.note_event(user, version["updated_at"].as_i64())
+    }
+
+    fn add_address(&mut self, user: usize) -> Result<()> {
+        let history = self.stage.stack.clerk.history(&self.users[user].id);
+        let current = history.last().context("a user has a version")?;
+        let mut addresses = current["email_addresses"].clone();
+        let id = new("idn");
+        let address = json!({
+            "id": id, "object": "email_address", "email_address": new_address(),
+            "reserved": false, "linked_to": [], "verification": null,
+            "created_at": current["created_at"], "updated_at": current["created_at"],
+        });
+        let list = addresses.as_array_mut().context("addresses are a list")?;
+        list.push(address);
+        self.update(
+            user,
+            &json!({ "email_addresses": addresses, "primary_email_address_id": id }),
+        )
+    }
+
+    fn note_event(&mut self, user: usize, changed_at: Option<i64>) -> Result<()> {
+        let webhook = self.stage.stack.clerk.last_event_of(&self.users[user].id)?;
+        self.events.push(Event {
+            webhook,
+            user,
+            changed_at,
+            state: State::Waiting,
+        });
+        Ok(())
+    }
+
+    /// One of the events in a state, by number.
+    fn pick(&self, number: usize, state: State) -> Option<usize> {
+        self.pick_where(number, |event| event.state == state)
+    }
+
+    fn pick_where(&self, number: usize, is_one: impl Fn(&Event) -> bool) -> Option<usize> {
+        let all = (0..self.events.len()).filter(|event| is_one(&self.events[*event]));
+        let all: Vec<_> = all.collect();
+        (!all.is_empty()).then(|| all[number % all.len()])
+    }
+
+    fn prepare(&self, call: &Call) -> Option<Ready> {
+        match call {
+            Call::Deliver { event, endpoint } => {
+                let event = self.pick(*event, State::Waiting)?;
+                Some(self.delivery(event, *endpoint))
+            }
+            Call::Repeat { event } => {
+                let was_delivered =
+                    |event: &Event| matches!(event.state, State::Tried | State::Accepted);
+                let event = self.pick_where(*event, was_delivered)?;
+                self.stage.count("events repeated");
+                Some(self.delivery(event, Endpoint::Old))
+            }
+            Call::LoadPage {
+                user,
+                expires_soon,
+                tells_of_change,
+            } => {
+                let user = user % self.users.len();
+                let mut claims = json!({});
+                if *expires_soon {
+                    claims["exp"] = json!(seconds_now() + 1);
+                }
+                if *tells_of_change {
+                    claims["updated_at"] = json!(self.users[user].changed_at());
+                }
+                Some(self.page(user, claims))
+            }
+        }
+    }
+
+    fn delivery(&self, event: usize, endpoint: Endpoint) -> Ready {
+        self.stage.count("events delivered");
+        Ready {
+            about: About::Event(event),
+            request: Request::Event {
+                event: self.events[event].webhook.clone(),
+                endpoint,
+            },
+        }
+    }
+
+    fn page(&self, user: usize, claims: Value) -> Ready {
+        self.stage.count("pages loaded");
+        let known = &self.users[user];
+        Ready {
+            about: About::Page {
+                user,
+                changed_at: (!known.is_deleted).then(|| known.changed_at()),
+                was_buried: known.is_buried,
+            },
+            request: Request::Page {
+                user_id: known.id.clone(),
+                claims,
+            },
+        }
+    }
+
+    async fn call(&mut self, calls: &[Call], meanwhile: impl Future<Output = ()>) -> Result<()> {
+        let ready: Vec<_> = calls.iter().filter_map(|call| self.prepare(call)).collect();
+        self.mark_as_tried(&ready);
+        let requests = ready.iter().map(|ready| self.stage.make(&ready.request));
+        let (answers, ()) = join(join_all(requests), meanwhile).await;
+        for (ready, answer) in ready.iter().zip(answers) {
+            self.learn(&ready.about, answer.ok().as_ref())?;
+        }
+        Ok(())
+    }
+
+    async fn meanwhile(
+        &mut self,
+        calls: &[Call],
+        change: &Change,
+        after_microseconds: u64,
+    ) -> Result<()> {
+        let ready: Vec<_> = calls.iter().filter_map(|call| self.prepare(call)).collect();
+        self.mark_as_tried(&ready);
+        let stage = self.stage;
+        let requests = join_all(ready.iter().map(|ready| stage.make(&ready.request)));
+        let changed = async {
+            sleep(Duration::from_micros(after_microseconds)).await;
+            let events = self.change(change)?;
+            let ready: Vec<_> = events
+                .map(|event| self.delivery(event, Endpoint::Old))
+                .collect();
+            self.mark_as_tried(&ready);
+            for ready in ready {
+                let answer = stage.make(&ready.request).await;
+                self.learn(&ready.about, answer.ok().as_ref())?;
+            }
+            anyhow::Ok(())
+        };
+        let (answers, changed) = join(requests, changed).await;
+        changed?;
+        for (ready, answer) in ready.iter().zip(answers) {
+            self.learn(&ready.about, answer.ok().as_ref())?;
+        }
+        Ok(())
+    }
+
+    async fn kill(&mut self, call: &Call, victim: Victim, after_microseconds: u64) -> Result<()> {
+        let Some(ready) = self.prepare(call) else {
+            return Ok(());
+        };
+        self.mark_as_tried(std::slice::from_ref(&ready));
+        self.stage.count(format!("fault: {victim:?} killed"));
+        let after = Duration::from_micros(after_microseconds);
+        let request = self.stage.make(&ready.request);
+        let answer = match victim {
+            // Its connection closes, and the handler is dropped wherever it waits.
+            Victim::Function => timeout(after, request).await.ok(),
+            Victim::Postgres | Victim::Postgrest => {
+                let killed = async {
+                    sleep(after).await;
+                    self.stage.kill(victim).await
+                };
+                let (answer, killed) = join(request, killed).await;
+                killed?;
+                Some(answer)
+            }
+        };
+        self.learn(&ready.about, answer.and_then(Result::ok).as_ref())
+    }
+
+    fn mark_as_tried(&mut self, ready: &[Ready]) {
+        for ready in ready {
+            if let About::Event(event) = ready.about
+                && self.events[event].state == State::Waiting
+            {
+                self.events[event].state = State::Tried;
+            }
+        }
+    }
+
+    /// Takes an answer at its word: what a 2xx promises is checked from here on.
+    fn learn(&mut self, about: &About, answer: Option<&Answer>) -> Result<()> {
+        let Some(answer) = answer else {
+            self.stage.count("answers: none");
+            return Ok(());
+        };
+        self.stage.count(format!("answers: {}", answer.status));
+        match *about {
+            About::Event(event) => match answer.status {
+                200 => {
+                    let event = &mut self.events[event];
+                    event.state = State::Accepted;
+                    let user = &mut self.users[event.user];
+                    match event.changed_at {
+                        Some(changed_at) if answer.body["outcome"] != "deleted" => {
+                            user.is_at_least(changed_at);
+                        }
+                        _ => user.is_buried = true,
+                    }
+                }
+                503 => {}
+                _ => bail!("a webhook was answered {answer:?}"),
+            },
+            About::Page {
+                user,
+                changed_at,
+                was_buried,
+            } => match answer.status {
+                200 => {
+                    ensure!(!was_buried, "a deleted user's page says {answer:?}");
+                    let is_healed = answer.body["status"] != "present";
+                    let changed_at = changed_at.filter(|_| is_healed);
+                    self.users[user].is_at_least(changed_at.unwrap_or_default());
+                }
+                410 => ensure!(self.users[user].is_deleted, "a live user's page says 410"),
+                502 | 503 => {}
+                _ => bail!("a page load was answered {answer:?}"),
+            },
+        }
+        Ok(())
+    }
+
+    fn fail(&self, user: usize, fault: Fault, times: usize) {
+        let id = &self.users[user % self.users.len()].id;
+        let supabase = |fault| {
+            self.stage
+                .stack
+                .supabase
+                .faults()
+                .plan(id, fault, Some(times));
+        };
+        let clerk = |fault| self.stage.stack.clerk.faults().plan(id, fault, Some(times));
+        self.stage.count(format!("fault: {fault:?}"));
+        match fault {
+            Fault::SupabaseError => supabase(SupabaseFault::Status(http::StatusCode::BAD_GATEWAY)),
+            Fault::SupabaseHangsUpBefore => supabase(SupabaseFault::HangUp),
+            Fault::SupabaseHangsUpAfter => supabase(SupabaseFault::HangUpAfterTheStatement),
+            Fault::SupabaseLate => supabase(SupabaseFault::Slow(LATE)),
+            Fault::SupabaseTooLate => supabase(SupabaseFault::Slow(TOO_LATE)),
+            Fault::ClerkRateLimits => clerk(ClerkFault::RateLimited { retry_after: 1 }),
+            Fault::ClerkError => clerk(ClerkFault::ServerError),
+            Fault::ClerkHangsUp => clerk(ClerkFault::HangUp),
+            Fault::ClerkLate => clerk(ClerkFault::Slow {
+                milliseconds: u64::try_from(LATE.as_millis()).unwrap_or_default(),
+            }),
+            Fault::ClerkSilent => clerk(ClerkFault::Silent),
+        }
+    }
+
+    /// Compares the database with all that is known.
+    pub async fn check(&mut self) -> Result<()> {
+        let ids: Vec<_> = self.users.iter().map(|user| user.id.as_str()).collect();
+        let postgres = &self.stage.stack.postgres;
+        let sight = self.stage.witness.look(postgres, &ids).await?;
+        for user in &mut self.users {
+            user.check(sight.rows.get(&user.id))?;
+        }
+        for event in &self.events {
+            let receipt = sight.receipts.get(&event.webhook.id);
+            event.check(receipt.map(String::as_str), &self.users[event.user])?;
+        }
+        let is_ours = |id: &String| self.events.iter().any(|event| event.webhook.id == *id);
+        ensure!(
+            sight.receipts.keys().all(is_ours),
+            "there is a receipt for an event that never was"
+        );
+        Ok(())
+    }
+
+    /// Faults stop. Each user loads a page, or gets what they missed: then all is as in Clerk.
+    async fn finish(&mut self) -> Result<()> {
+        for user in 0..self.users.len() {
+            let id = self.users[user].id.clone();
+            self.stage.stack.supabase.faults().end(&id);
+            self.stage.stack.clerk.faults().end(&id);
+            // By the length of the history, so that either way is taken by half of them.
+            if self.users[user].is_deleted || (user + self.events.len()).is_multiple_of(2) {
+                self.redeliver_to(user).await?;
+            } else {
+                self.load_a_page_a_day_later(user).await?;
+            }
+        }
+        self.check().await?;
+        self.is_as_in_clerk().await
+    }
+
+    /// Fails unless the table says of each user what Clerk says.
+    pub async fn is_as_in_clerk(&self) -> Result<()> {
+        let ids: Vec<_> = self.users.iter().map(|user| user.id.as_str()).collect();
+        let postgres = &self.stage.stack.postgres;
+        let sight = self.stage.witness.look(postgres, &ids).await?;
+        for user in &self.users {
+            let row = sight.rows.get(&user.id).context("a user has no row")?;
+            let is_as_in_clerk = if user.is_deleted {
+                user.is_buried
+            } else {
+                is_of(row, user.current())
+            };
+            ensure!(
+                is_as_in_clerk,
+                "the row is not as in Clerk: {row}, {}",
+                user.current()
+            );
+        }
+        Ok(())
+    }
+
+    async fn redeliver_to(&mut self, user: usize) -> Result<()> {
+        for event in 0..self.events.len() {
+            let known = &self.events[event];
+            if known.user == user && known.state != State::Accepted {
+                self.deliver(event).await?;
+            }
+        }
+        // No event tells which of two versions of one millisecond is newer; a page load does.
+        if !self.users[user].is_deleted && self.users[user].is_ambiguous() {
+            self.load_a_page_a_day_later(user).await?;
+        }
+        Ok(())
+    }
+
+    async fn load_a_page_a_day_later(&mut self, user: usize) -> Result<()> {
+        let id = self.users[user].id.clone();
+        if self.users[user].at_least.is_some() {
+            let age = self.stage.stack.age_row(&id);
+            // The database may be down for another history.
+            if age.await.is_err() {
+                sleep(Duration::from_secs(1)).await;
+                self.stage.stack.age_row(&id).await?;
+            }
+        }
+        self.until_accepted(|history| history.page(user, json!({})))
+            .await
+    }
+
+    /// Delivers an event, with no fault: it must be accepted.
+    pub async fn deliver(&mut self, event: usize) -> Result<()> {
+        self.until_accepted(|history| history.delivery(event, Endpoint::Old))
+            .await
+    }
+
+    /// Loads a page, with no fault, and returns the status.
+    pub async fn load_page(&mut self, user: usize) -> Result<u16> {
+        let ready = self.page(user, json!({}));
+        let answer = self.stage.make(&ready.request).await?;
+        self.learn(&ready.about, Some(&answer))?;
+        Ok(answer.status)
+    }
+
+    /// Makes a call until it is answered with a 2xx, as Svix and a visitor do.
+    async fn until_accepted(&mut self, prepare: impl Fn(&Self) -> Ready) -> Result<()> {
+        for _attempt in 0..50 {
+            let ready = prepare(self);
+            self.mark_as_tried(std::slice::from_ref(&ready));
+            let answer = self.stage.make(&ready.request).await;
+            self.learn(&ready.about, answer.as_ref().ok())?;
+            if answer.is_ok_and(|answer| answer.status == 200) {
+                return Ok(());
+            }
+            sleep(Duration::from_millis(100)).await;
+        }
+        bail!("a call was not accepted in fifty attempts, with no fault")
+    }
+}
+
+/// Late, and within the time-out.
+const LATE: Duration = Duration::from_millis(20);
+
+/// Past the functions' time-out of 3 s for an attempt.
+const TOO_LATE: Duration = Duration::from_millis(3_200);
+
+fn new_address() -> String {
+    format!("{}@example.com", new("mail"))
+}
+
+/// A text that nobody else has.
+fn new(kind: &str) -> String {
+    format!("{kind}-{:016x}", fastrand::u64(..))
+}
+
+fn seconds_now() -> u64 {
+    let since_1970 = std::time::UNIX_EPOCH.elapsed();
+    since_1970.map_or(0, |time| time.as_secs())
+}

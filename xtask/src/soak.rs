@@ -1,0 +1,99 @@
+//! `cargo xtask soak`: random histories, with faults, on the real parts.
+
+use std::{fs, path::PathBuf, time::Duration};
+
+use ::soak::{Failure, Options, Stage, Step};
+use anyhow::{Context, Result, bail};
+use clap::{Args, ValueEnum};
+use stack::Target;
+
+/// What is played, and for how long.
+#[derive(Args)]
+pub struct Arguments {
+    /// How many histories of 40 steps to play
+    #[arg(long, default_value_t = 2_000)]
+    histories: u64,
+    /// Stop after so many minutes, whatever is left
+    #[arg(long)]
+    minutes: Option<u64>,
+    /// The seed of the first history; each further one has the next number
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// What runs the functions
+    #[arg(long, value_enum, default_value_t = Host::InProcess)]
+    target: Host,
+    /// Play the one history of this file again
+    #[arg(long)]
+    play: Option<PathBuf>,
+    /// Let every event of the exhaustive orders come twice, which takes some minutes
+    #[arg(long)]
+    duplicates: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Host {
+    InProcess,
+    Vercel,
+    Lambda,
+}
+
+impl From<Host> for Target {
+    fn from(host: Host) -> Self {
+        match host {
+            Host::InProcess => Self::InProcess,
+            Host::Vercel => Self::Vercel,
+            Host::Lambda => Self::Lambda,
+        }
+    }
+}
+
+/// Plays, and fails with the shortest history that does.
+pub async fn run(arguments: Arguments) -> Result<()> {
+    let target = arguments.target.into();
+    if let Some(file) = arguments.play {
+        let text = fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
+        let steps: Vec<Step> = serde_json::from_slice(&text)?;
+        ::soak::play(target, &steps).await?;
+        println!("The history of {} is as it must be.", file.display());
+        return Ok(());
+    }
+    let stage = Stage::start(target).await?;
+    let copies = if arguments.duplicates { 2 } else { 1 };
+    for (plot, orders) in ::soak::orders::run(&stage, copies).await? {
+        println!("{orders:>9}  orders of {plot}");
+    }
+    drop(stage);
+    ::soak::crowd::run(target).await?;
+    println!("Many at once: none is lost, and every answer is a 2xx.");
+    let options = Options {
+        target,
+        seed: arguments.seed,
+        histories: arguments.histories,
+        time: arguments.minutes.map(Duration::from_mins),
+    };
+    match ::soak::run(&options, |report| eprintln!("{}", report.progress())).await? {
+        Ok(report) => {
+            println!(
+                "Every history is as it must be. Seeds from {}:",
+                options.seed
+            );
+            println!("{report}");
+            Ok(())
+        }
+        Err(failure) => fail(&failure),
+    }
+}
+
+/// Tells how the history can be played again.
+fn fail(failure: &Failure) -> Result<()> {
+    let seed = failure.seed;
+    let file = format!("target/soak-{seed}.json");
+    let text = serde_json::to_string_pretty(&failure.steps)?;
+    fs::write(stack::root().join(&file), text)?;
+    let again = if failure.fails_alone {
+        format!("cargo xtask soak --play {file}")
+    } else {
+        format!("cargo xtask soak --seed {seed}")
+    };
+    bail!("{failure}\nTo play it again: {again}")
+}
