@@ -1,6 +1,7 @@
 //! The project's own commands.
 
 mod dev;
+mod mutants;
 mod soak;
 mod test;
 

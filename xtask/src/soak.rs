@@ -7,6 +7,8 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use stack::Target;
 
+use crate::mutants;
+
 /// What is played, and for how long.
 #[derive(Args)]
 pub struct Arguments {
@@ -25,7 +27,10 @@ pub struct Arguments {
     /// Play the one history of this file again
     #[arg(long)]
     play: Option<PathBuf>,
-    /// Let every event of the exhaustive orders come twice, which takes some minutes
+    /// Plant deliberate faults in a copy of the code, and check that each is caught
+    #[arg(long)]
+    mutants: bool,
+    /// Let every event of one user come twice in the exhaustive orders, which takes some minutes
     #[arg(long)]
     duplicates: bool,
 }
@@ -49,6 +54,9 @@ impl From<Host> for Target {
 
 /// Plays, and fails with the shortest history that does.
 pub async fn run(arguments: Arguments) -> Result<()> {
+    if arguments.mutants {
+        return mutants::run();
+    }
     let target = arguments.target.into();
     if let Some(file) = arguments.play {
         let text = fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
@@ -58,8 +66,7 @@ pub async fn run(arguments: Arguments) -> Result<()> {
         return Ok(());
     }
     let stage = Stage::start(target).await?;
-    let copies = if arguments.duplicates { 2 } else { 1 };
-    for (plot, orders) in ::soak::orders::run(&stage, copies).await? {
+    for (plot, orders) in ::soak::orders::run(&stage, arguments.duplicates).await? {
         println!("{orders:>9}  orders of {plot}");
     }
     drop(stage);

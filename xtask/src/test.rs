@@ -8,7 +8,8 @@ use anyhow::{Context, Result, ensure};
 pub fn run() -> Result<()> {
     cargo("fmt --all --check")?;
     cargo("clippy --workspace --all-targets -- --deny warnings")?;
-    cargo("test --workspace")
+    cargo("test --workspace")?;
+    cargo("run --package xtask -- soak --histories 2000")
 }
 
 fn cargo(arguments: &str) -> Result<()> {

@@ -12,8 +12,19 @@ const AT_ONCE: usize = 64;
 const USERS: usize = 10_000;
 const IN_FLIGHT: usize = 500;
 
-/// How many pairs of users swap their addresses at once.
-const PAIRS: usize = 32;
+/// How many pairs of users swap their addresses at once: PostgREST has a connection for each of them.
+const PAIRS: usize = 4;
+
+/// Makes sure that the writes of a pair meet: each holds the other's row for a while.
+const SLOWNESS: &str = "
+    create function public.take_time() returns trigger language plpgsql as $$
+    begin
+        perform pg_sleep(0.1);
+        return null;
+    end $$;
+    create trigger slowness after update on public.profiles
+    for each row execute function public.take_time();
+";
 
 /// Plays all of it.
 pub async fn run(target: Target) -> Result<()> {
@@ -93,6 +104,12 @@ async fn users_swap_a_unique_address(stack: &Stack) -> Result<()> {
         let answer = stack.deliver(&stack.clerk.last_event_of(id)?).await?;
         answer.expect(200, "outcome", "created")?;
     }
+    stack
+        .postgres
+        .connect()
+        .await?
+        .batch_execute(SLOWNESS)
+        .await?;
     let mut swaps = Vec::new();
     for (n, (id, _)) in users.iter().enumerate() {
         let (_, email_of_the_other) = &users[n ^ 1];

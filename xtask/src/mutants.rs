@@ -1,0 +1,156 @@
+//! `cargo xtask soak --mutants`: deliberate faults in the SQL and in the core, each of which the soak
+//! must catch. This is what shows that it can fail.
+
+use std::{
+    fs,
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use anyhow::{Context, Result, bail, ensure};
+
+/// A fault: a text of a file, and what stands there instead.
+struct Mutant {
+    name: &'static str,
+    file: &'static str,
+    text: &'static str,
+    instead: &'static str,
+}
+
+const RULES: &str = "supabase/migrations/20261123000001_user_sync.sql";
+const USERS: &str = "supabase/migrations/20261123000000_users.sql";
+
+const MUTANTS: [Mutant; 8] = [
+    Mutant {
+        name: "the second change of a millisecond loses",
+        file: RULES,
+        text: "changed_at < stored.updated_at",
+        instead: "changed_at <= stored.updated_at",
+    },
+    Mutant {
+        name: "two changes of a millisecond leave no doubt",
+        file: RULES,
+        text: "perform public.user_sync_doubt(clerk_id);",
+        instead: "null;",
+    },
+    Mutant {
+        name: "a tombstone is not looked at",
+        file: RULES,
+        text: "if stored.deleted_at is not null then",
+        instead: "if false then",
+    },
+    Mutant {
+        name: "the writes of one user do not stand in line",
+        file: RULES,
+        text: "perform pg_advisory_xact_lock(hashtextextended(clerk_id, 0));",
+        instead: "",
+    },
+    Mutant {
+        name: "the receipt is written although the row is not",
+        file: RULES,
+        text: "answer := public.user_sync_store(clerk_user, via);",
+        instead: "answer := '{\"outcome\": \"updated\", \"email\": null, \"displaced\": []}';",
+    },
+    Mutant {
+        name: "the first e-mail address counts as the primary one",
+        file: USERS,
+        text: "where address ->> 'id' = clerk_user ->> 'primary_email_address_id'",
+        instead: "limit 1",
+    },
+    Mutant {
+        name: "a webhook that failed is answered with 200",
+        file: "functions/core/src/clerk_webhook.rs",
+        text: "Err(error) => Err(error.into()),\n        }\n    }\n\n    /// The caller",
+        instead: "Err(_) => Ok(Outcome::Ignored),\n        }\n    }\n\n    /// The caller",
+    },
+    Mutant {
+        name: "a deadlock is not retried",
+        file: "functions/core/src/upstream.rs",
+        text: "const FURTHER_ATTEMPTS: usize = 2;",
+        instead: "const FURTHER_ATTEMPTS: usize = 0;",
+    },
+];
+
+/// Plants one fault after the other in a copy of this repository, and soaks it.
+pub fn run() -> Result<()> {
+    let copy = copy_repository()?;
+    if let Some(reason) = soak(&copy)? {
+        bail!("the copy fails with no fault in it: {reason}");
+    }
+    let mut caught = 0;
+    for mutant in &MUTANTS {
+        let file = copy.join(mutant.file);
+        let sound = fs::read_to_string(&file)?;
+        ensure!(
+            sound.matches(mutant.text).count() == 1,
+            "{} does not say {:?} once",
+            mutant.file,
+            mutant.text
+        );
+        fs::write(&file, sound.replace(mutant.text, mutant.instead))?;
+        let verdict = soak(&copy);
+        fs::write(&file, sound)?;
+        match verdict? {
+            Some(reason) => {
+                caught += 1;
+                println!("caught    {}\n          by: {reason}", mutant.name);
+            }
+            None => println!("SURVIVED  {}", mutant.name),
+        }
+    }
+    println!("{caught} of {} caught", MUTANTS.len());
+    ensure!(caught == MUTANTS.len(), "a fault went by");
+    Ok(())
+}
+
+/// Soaks the copy, and returns what it complains of, if of anything.
+fn soak(copy: &Path) -> Result<Option<String>> {
+    let cargo = |command: &str| {
+        let mut cargo = Command::new("cargo");
+        cargo
+            .args([command, "--quiet", "--package", "xtask"])
+            // A folder of its own: cargo would take what it has built here for what it builds there.
+            .env("CARGO_TARGET_DIR", copy.join("target"))
+            .env("RUST_BACKTRACE", "0")
+            .current_dir(copy);
+        cargo
+    };
+    let built = cargo("build").status().context("cannot run cargo")?;
+    ensure!(built.success(), "the faulty copy does not build");
+    let run = cargo("run")
+        .args(["--", "soak", "--histories", "200"])
+        .stdout(Stdio::null())
+        .output()?;
+    let told = String::from_utf8_lossy(&run.stderr);
+    let reason = told
+        .split_once("Error: ")
+        .map_or(told.as_ref(), |(_, reason)| reason);
+    let reason: String = reason.trim().chars().take(300).collect();
+    Ok((!run.status.success()).then(|| reason.replace('\n', " ")))
+}
+
+/// Copies the files that git knows or would know, those that have changed since the last time.
+fn copy_repository() -> Result<PathBuf> {
+    let copy = stack::root().join("target/mutants");
+    let listed = Command::new("git")
+        .args(["ls-files", "--cached", "--others", "--exclude-standard"])
+        .current_dir(stack::root())
+        .output()
+        .context("cannot run git")?;
+    for name in String::from_utf8(listed.stdout)?.lines() {
+        let (from, to) = (stack::root().join(name), copy.join(name));
+        let text = fs::read(&from)?;
+        if fs::read(&to).ok().as_ref() != Some(&text) {
+            fs::create_dir_all(to.parent().unwrap_or(&copy))?;
+            fs::write(&to, text)?;
+        }
+    }
+    // PostgreSQL and PostgREST are installed already.
+    let tools = copy.join("target/tools");
+    if !tools.exists() {
+        fs::create_dir_all(copy.join("target"))?;
+        symlink(stack::root().join("target/tools"), tools)?;
+    }
+    Ok(copy)
+}
