@@ -1,12 +1,14 @@
 //! Random histories of users, played on the real PostgreSQL, PostgREST and handlers against a model
 //! of Clerk, with faults. `docs/PROOF.md` says what is promised; this is how it is checked.
 
+mod changes;
 pub mod crowd;
 mod history;
 pub mod orders;
 mod play;
 mod report;
 mod shrink;
+mod stage;
 mod users;
 mod witness;
 
@@ -15,15 +17,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use futures_util::{StreamExt, stream};
 use stack::Target;
 
+use self::play::History;
 pub use self::{
     history::{Step, generate},
-    play::Stage,
     report::Report,
     shrink::Failure,
+    stage::Stage,
 };
 
 /// How many steps a history has.
@@ -66,7 +69,9 @@ pub async fn run(
         let mut played = stream::iter(first..first + count)
             .map(|seed| {
                 let stage = Arc::clone(&stage);
-                tokio::spawn(async move { (seed, stage.play(&generate(seed, STEPS)).await) })
+                tokio::spawn(
+                    async move { (seed, History::play(&stage, &generate(seed, STEPS)).await) },
+                )
             })
             .buffer_unordered(AT_ONCE);
         while let Some(history) = played.next().await {
@@ -87,37 +92,6 @@ pub async fn run(
 /// Plays one history on a stack of its own.
 pub async fn play(target: Target, steps: &[Step]) -> Result<()> {
     let stage = Stage::start(target).await?;
-    stage.play(steps).await?;
+    History::play(&stage, steps).await?;
     stage.check_what_is_told().await
-}
-
-impl Stage {
-    /// No secret and no personal data may stand in the log or in the ledger, the healed user's line
-    /// aside.
-    async fn check_what_is_told(&self) -> Result<()> {
-        let keys = self.stack.supabase.keys();
-        let [secret, next_secret] = self.stack.clerk.webhook_signing_secrets();
-        let private = [
-            "@example.com",
-            "Name-",
-            "PRIVATE-METADATA",
-            "UNSAFE-METADATA",
-            "Bearer ",
-            &secret,
-            &next_secret,
-            self.stack.clerk.secret_key(),
-            &keys.secret_key,
-            &keys.service_role_jwt,
-        ];
-        let healed = |line: &String| line.contains("[UserSync] ✓ User ");
-        let mut told = self.stack.functions.log().take();
-        told.retain(|line| !healed(line));
-        told.push(serde_json::to_string(&self.stack.ledger().await?)?);
-        for line in told {
-            for text in private {
-                ensure!(!line.contains(text), "the log or the ledger tells: {line}");
-            }
-        }
-        Ok(())
-    }
 }

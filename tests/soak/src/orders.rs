@@ -5,10 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result, ensure};
 use futures_util::{StreamExt, TryStreamExt, stream};
 
-use crate::{
-    history::Change,
-    play::{History, Stage},
-};
+use crate::{history::Change, play::History, stage::Stage};
 
 /// One thing that arrives: an event by number, or a user who opens a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

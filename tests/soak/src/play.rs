@@ -1,124 +1,18 @@
-//! Plays a history on a stack, and checks after every step what must be true.
+//! Plays a history on a stage, and checks after every step what must be true.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use futures_util::future::{join, join_all};
 use serde_json::{Value, json};
-use stack::{
-    Answer, Log, Stack, SupabaseFault, Target,
-    clerk::{Delivery, Fault as ClerkFault},
-};
+use stack::{Answer, SupabaseFault, clerk::Fault as ClerkFault};
 use tokio::time::{sleep, timeout};
 
 use crate::{
     history::{Call, Change, Endpoint, Fault, Step, Victim},
-    users::{Event, State, User, is_of, row_of},
-    witness::Witness,
+    stage::{Request, Stage},
+    users::{Event, State, User, is_of},
 };
-
-/// A stack on which histories are played, many at once: each has users of its own, and a fault
-/// that one of them makes may hit all.
-pub struct Stage {
-    /// The stack.
-    pub stack: Stack,
-    witness: Witness,
-    /// Only one at a time kills a server.
-    killing: tokio::sync::Mutex<()>,
-    counts: Mutex<BTreeMap<String, u64>>,
-}
-
-impl Stage {
-    /// Starts a stack whose webhooks are delivered by the histories alone.
-    pub async fn start(target: Target) -> Result<Self> {
-        let stack = Stack::start(target, &Log::default()).await?;
-        stack.clerk.set_delivery(Delivery::Drop);
-        // The witness asks for the receipts of its users after every step; nobody else does.
-        let index = "create index on public.user_sync_events (user_id)";
-        stack.postgres.connect().await?.batch_execute(index).await?;
-        Ok(Self {
-            stack,
-            witness: Witness::default(),
-            killing: tokio::sync::Mutex::default(),
-            counts: Mutex::default(),
-        })
-    }
-
-    /// How often what has happened so far, which then begins anew.
-    pub fn take_counts(&self) -> BTreeMap<String, u64> {
-        std::mem::take(&mut self.counts.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// Plays a history. An error says what is not as it must be, and after which step.
-    pub async fn play(&self, steps: &[Step]) -> Result<()> {
-        let mut history = History::new(self);
-        for (number, step) in steps.iter().enumerate() {
-            let name = || format!("step {number}, {step:?}");
-            history.step(step).await.with_context(name)?;
-            history.check().await.with_context(name)?;
-        }
-        history.finish().await.context("at the end")
-    }
-
-    /// Counts something that has happened.
-    pub fn count(&self, what: impl Into<String>) {
-        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        *counts.entry(what.into()).or_default() += 1;
-    }
-
-    /// Kills a server, and starts it again.
-    async fn kill(&self, victim: Victim) -> Result<()> {
-        let (postgres, supabase) = (&self.stack.postgres, &self.stack.supabase);
-        match victim {
-            Victim::Function => Ok(()),
-            Victim::Postgres => {
-                let _alone = self.killing.lock().await;
-                postgres.kill()?;
-                // What the old server has left must end first.
-                while postgres.run().await.is_err() {
-                    sleep(Duration::from_millis(20)).await;
-                }
-                supabase.wait_until_ready().await
-            }
-            Victim::Postgrest => {
-                let _alone = self.killing.lock().await;
-                supabase.kill_postgrest()?;
-                supabase.run_postgrest().await
-            }
-        }
-    }
-
-    async fn make(&self, request: &Request) -> Result<Answer> {
-        match request {
-            Request::Event { event, endpoint } => {
-                let clerk = &self.stack.clerk;
-                let headers = match endpoint {
-                    Endpoint::Old => clerk.sign_webhook(&event.id, &event.payload)?,
-                    Endpoint::New => clerk.sign_webhook_anew(&event.id, &event.payload)?,
-                };
-                let url = self.stack.functions.clerk_webhook_url();
-                self.stack.post(&url, headers, event.payload.clone()).await
-            }
-            Request::Page { user_id, claims } => self.stack.load_page(user_id, claims).await,
-        }
-    }
-}
-
-/// A call, with all that it needs.
-enum Request {
-    Event {
-        event: stack::clerk::WebhookEvent,
-        endpoint: Endpoint,
-    },
-    Page {
-        user_id: String,
-        claims: Value,
-    },
-}
 
 /// A call on its way, and what a 2xx will mean.
 struct Ready {
@@ -138,7 +32,8 @@ enum About {
 
 /// A history that is being played.
 pub struct History<'a> {
-    stage: &'a Stage,
+    /// Where it is played.
+    pub stage: &'a Stage,
     /// Its users, by number.
     pub users: Vec<User>,
     /// All events about them, as they happened.
@@ -153,6 +48,17 @@ impl<'a> History<'a> {
             users: Vec::new(),
             events: Vec::new(),
         }
+    }
+
+    /// Plays a history. An error says what is not as it must be, and after which step.
+    pub async fn play(stage: &'a Stage, steps: &[Step]) -> Result<()> {
+        let mut history = Self::new(stage);
+        for (number, step) in steps.iter().enumerate() {
+            let name = || format!("step {number}, {step:?}");
+            history.step(step).await.with_context(name)?;
+            history.check().await.with_context(name)?;
+        }
+        history.finish().await.context("at the end")
     }
 
     async fn step(&mut self, step: &Step) -> Result<()> {
@@ -181,117 +87,6 @@ impl<'a> History<'a> {
                 Ok(())
             }
         }
-    }
-
-    /// Makes a change in Clerk, and returns the numbers of its events.
-    pub fn change(&mut self, change: &Change) -> Result<std::ops::Range<usize>> {
-        let first = self.events.len();
-        let live = |history: &Self, user: usize| {
-            let user = user % history.users.len();
-            (!history.users[user].is_deleted).then_some(user)
-        };
-        match change {
-            Change::SignUp => {
-                if self.users.len() < 4 {
-                    self.sign_up()?;
-                }
-            }
-            Change::Rename(user) => {
-                if let Some(user) = live(self, *user) {
-                    self.update(user, &json!({ "first_name": new("Name") }))?;
-                }
-            }
-            Change::RenameTwice(user) => {
-                if let Some(user) = live(self, *user) {
-                    self.update(user, &json!({ "first_name": new("Name") }))?;
-                    let same = self.users[user].changed_at();
-                    let again = json!({ "first_name": new("Name"), "updated_at": same });
-                    self.update(user, &again)?;
-                }
-            }
-            Change::AddAddress(user) => {
-                if let Some(user) = live(self, *user) {
-                    self.add_address(user)?;
-                }
-            }
-            Change::HandOver { from, to } => {
-                if let (Some(from), Some(to)) = (live(self, *from), live(self, *to))
-                    && from != to
-                {
-                    let address = self.users[from].current()["email"].clone();
-                    self.update(from, &json!({ "email": new_address() }))?;
-                    self.update(to, &json!({ "email": address }))?;
-                }
-            }
-            Change::Ban(user) => {
-                if let Some(user) = live(self, *user) {
-                    let is_banned = self.users[user].current()["banned"] == true;
-                    self.update(user, &json!({ "banned": !is_banned }))?;
-                }
-            }
-            Change::Delete(user) => {
-                if let Some(user) = live(self, *user) {
-                    self.users[user].is_deleted = true;
-                    self.stage.stack.clerk.delete(&self.users[user].id)?;
-                    self.note_event(user, None)?;
-                }
-            }
-        }
-        Ok(first..self.events.len())
-    }
-
-    fn sign_up(&mut self) -> Result<()> {
-        let clerk = &self.stage.stack.clerk;
-        let id = clerk.sign_up(&json!({ "email": new_address(), "first_name": new("Name") }));
-        let versions = clerk.history(&id).iter().map(row_of).collect();
-        self.users.push(User {
-            id,
-            versions,
-            is_deleted: false,
-            is_buried: false,
-            at_least: None,
-        });
-        let user = self.users.len() - 1;
-        self.note_event(user, Some(self.users[user].changed_at()))
-    }
-
-    fn update(&mut self, user: usize, changes: &Value) -> Result<()> {
-        let version = self
-            .stage
-            .stack
-            .clerk
-            .update(&self.users[user].id, changes)?;
-        self.users[user].versions.push(row_of(&version));
-        self.note_event(user, version["updated_at"].as_i64())
-    }
-
-    fn add_address(&mut self, user: usize) -> Result<()> {
-        let history = self.stage.stack.clerk.history(&self.users[user].id);
-        let current = history.last().context("a user has a version")?;
-        let mut addresses = current["email_addresses"].clone();
-        let id = new("idn");
-        let address = json!({
-            "id": id, "object": "email_address", "email_address": new_address(),
-            "reserved": false, "linked_to": [], "verification": null,
-            "created_at": current["created_at"], "updated_at": current["created_at"],
-        });
-        let list = addresses.as_array_mut().context("addresses are a list")?;
-        list.push(address);
-        self.update(
-            user,
-            &json!({ "email_addresses": addresses, "primary_email_address_id": id }),
-        )
-    }
-
-    fn note_event(&mut self, user: usize, changed_at: Option<i64>) -> Result<()> {
-        let webhook = self.stage.stack.clerk.last_event_of(&self.users[user].id)?;
-        self.events.push(Event {
-            webhook,
-            user,
-            changed_at,
-            state: State::Waiting,
-        });
-        Ok(())
     }
 
     /// One of the events in a state, by number.
@@ -629,15 +424,6 @@ const LATE: Duration = Duration::from_millis(20);
 
 /// Past the functions' time-out of 3 s for an attempt.
 const TOO_LATE: Duration = Duration::from_millis(3_200);
-
-fn new_address() -> String {
-    format!("{}@example.com", new("mail"))
-}
-
-/// A text that nobody else has.
-fn new(kind: &str) -> String {
-    format!("{kind}-{:016x}", fastrand::u64(..))
-}
 
 fn seconds_now() -> u64 {
     let since_1970 = std::time::UNIX_EPOCH.elapsed();

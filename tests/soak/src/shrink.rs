@@ -5,7 +5,7 @@ use std::fmt;
 use anyhow::{Error, Result};
 use stack::Target;
 
-use crate::{STEPS, Stage, Step, generate};
+use crate::{STEPS, Stage, Step, generate, play::History};
 
 /// A history that failed.
 pub struct Failure {
@@ -55,7 +55,7 @@ impl Failure {
     /// Whether these steps fail too, which then are the shortest.
     async fn try_with(&mut self, stage: &Stage, steps: &[Step]) -> bool {
         for _ in 0..TRIES {
-            if let Err(error) = stage.play(steps).await {
+            if let Err(error) = History::play(stage, steps).await {
                 self.error = format!("{error:#}");
                 self.steps = steps.to_vec();
                 self.fails_alone = true;

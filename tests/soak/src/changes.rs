@@ -1,0 +1,134 @@
+//! What happens in Clerk while a history is played.
+
+use std::ops::Range;
+
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+
+use crate::{
+    history::Change,
+    play::History,
+    users::{Event, State, User, row_of},
+};
+
+impl History<'_> {
+    /// Makes a change in Clerk, and returns the numbers of its events.
+    pub fn change(&mut self, change: &Change) -> Result<Range<usize>> {
+        let first = self.events.len();
+        let live = |history: &Self, user: usize| {
+            let user = user % history.users.len();
+            (!history.users[user].is_deleted).then_some(user)
+        };
+        match change {
+            Change::SignUp => {
+                if self.users.len() < 4 {
+                    self.sign_up()?;
+                }
+            }
+            Change::Rename(user) => {
+                if let Some(user) = live(self, *user) {
+                    self.update(user, &json!({ "first_name": new("Name") }))?;
+                }
+            }
+            Change::RenameTwice(user) => {
+                if let Some(user) = live(self, *user) {
+                    self.update(user, &json!({ "first_name": new("Name") }))?;
+                    let same = self.users[user].changed_at();
+                    let again = json!({ "first_name": new("Name"), "updated_at": same });
+                    self.update(user, &again)?;
+                }
+            }
+            Change::AddAddress(user) => {
+                if let Some(user) = live(self, *user) {
+                    self.add_address(user)?;
+                }
+            }
+            Change::HandOver { from, to } => {
+                if let (Some(from), Some(to)) = (live(self, *from), live(self, *to))
+                    && from != to
+                {
+                    let address = self.users[from].current()["email"].clone();
+                    self.update(from, &json!({ "email": new_address() }))?;
+                    self.update(to, &json!({ "email": address }))?;
+                }
+            }
+            Change::Ban(user) => {
+                if let Some(user) = live(self, *user) {
+                    let is_banned = self.users[user].current()["banned"] == true;
+                    self.update(user, &json!({ "banned": !is_banned }))?;
+                }
+            }
+            Change::Delete(user) => {
+                if let Some(user) = live(self, *user) {
+                    self.users[user].is_deleted = true;
+                    self.stage.stack.clerk.delete(&self.users[user].id)?;
+                    self.note_event(user, None)?;
+                }
+            }
+        }
+        Ok(first..self.events.len())
+    }
+
+    fn sign_up(&mut self) -> Result<()> {
+        let clerk = &self.stage.stack.clerk;
+        let id = clerk.sign_up(&json!({ "email": new_address(), "first_name": new("Name") }));
+        let versions = clerk.history(&id).iter().map(row_of).collect();
+        self.users.push(User {
+            id,
+            versions,
+            is_deleted: false,
+            is_buried: false,
+            at_least: None,
+        });
+        let user = self.users.len() - 1;
+        self.note_event(user, Some(self.users[user].changed_at()))
+    }
+
+    fn update(&mut self, user: usize, changes: &Value) -> Result<()> {
+        let version = self
+            .stage
+            .stack
+            .clerk
+            .update(&self.users[user].id, changes)?;
+        self.users[user].versions.push(row_of(&version));
+        self.note_event(user, version["updated_at"].as_i64())
+    }
+
+    fn add_address(&mut self, user: usize) -> Result<()> {
+        let history = self.stage.stack.clerk.history(&self.users[user].id);
+        let current = history.last().context("a user has a version")?;
+        let mut addresses = current["email_addresses"].clone();
+        let id = new("idn");
+        let address = json!({
+            "id": id, "object": "email_address", "email_address": new_address(),
+            "reserved": false, "linked_to": [], "verification": null,
+            "created_at": current["created_at"], "updated_at": current["created_at"],
+        });
+        let list = addresses.as_array_mut().context("addresses are a list")?;
+        list.push(address);
+        self.update(
+            user,
+            &json!({ "email_addresses": addresses, "primary_email_address_id": id }),
+        )
+    }
+
+    fn note_event(&mut self, user: usize, changed_at: Option<i64>) -> Result<()> {
+        let webhook = self.stage.stack.clerk.last_event_of(&self.users[user].id)?;
+        self.events.push(Event {
+            webhook,
+            user,
+            changed_at,
+            state: State::Waiting,
+        });
+        Ok(())
+    }
+}
+
+fn new_address() -> String {
+    format!("{}@example.com", new("mail"))
+}
+
+/// A text that nobody else has.
+fn new(kind: &str) -> String {
+    format!("{kind}-{:016x}", fastrand::u64(..))
+}

@@ -1,0 +1,145 @@
+//! Where histories are played: a stack, and what is counted and killed there.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use anyhow::{Result, ensure};
+use serde_json::Value;
+use stack::{
+    Answer, Log, Stack, Target,
+    clerk::{Delivery, WebhookEvent},
+};
+use tokio::time::sleep;
+
+use crate::{
+    history::{Endpoint, Victim},
+    witness::Witness,
+};
+
+/// A stack on which histories are played, many at once: each has users of its own, and a fault
+/// that one of them makes may hit all.
+pub struct Stage {
+    /// The stack.
+    pub stack: Stack,
+    /// What the database says, past the functions.
+    pub witness: Witness,
+    /// Only one at a time kills a server.
+    killing: tokio::sync::Mutex<()>,
+    counts: Mutex<BTreeMap<String, u64>>,
+}
+
+impl Stage {
+    /// Starts a stack whose webhooks are delivered by the histories alone.
+    pub async fn start(target: Target) -> Result<Self> {
+        let stack = Stack::start(target, &Log::default()).await?;
+        stack.clerk.set_delivery(Delivery::Drop);
+        // The witness asks for the receipts of its users after every step; nobody else does.
+        let index = "create index on public.user_sync_events (user_id)";
+        stack.postgres.connect().await?.batch_execute(index).await?;
+        Ok(Self {
+            stack,
+            witness: Witness::default(),
+            killing: tokio::sync::Mutex::default(),
+            counts: Mutex::default(),
+        })
+    }
+
+    /// How often what has happened so far, which then begins anew.
+    pub fn take_counts(&self) -> BTreeMap<String, u64> {
+        std::mem::take(&mut self.counts.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Counts something that has happened.
+    pub fn count(&self, what: impl Into<String>) {
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        *counts.entry(what.into()).or_default() += 1;
+    }
+
+    /// Kills a server, and starts it again.
+    pub async fn kill(&self, victim: Victim) -> Result<()> {
+        let (postgres, supabase) = (&self.stack.postgres, &self.stack.supabase);
+        match victim {
+            Victim::Function => Ok(()),
+            Victim::Postgres => {
+                let _alone = self.killing.lock().await;
+                postgres.kill()?;
+                // What the old server has left must end first.
+                while postgres.run().await.is_err() {
+                    sleep(Duration::from_millis(20)).await;
+                }
+                supabase.wait_until_ready().await
+            }
+            Victim::Postgrest => {
+                let _alone = self.killing.lock().await;
+                supabase.kill_postgrest()?;
+                supabase.run_postgrest().await
+            }
+        }
+    }
+
+    /// Makes a call.
+    pub async fn make(&self, request: &Request) -> Result<Answer> {
+        match request {
+            Request::Event { event, endpoint } => {
+                let clerk = &self.stack.clerk;
+                let headers = match endpoint {
+                    Endpoint::Old => clerk.sign_webhook(&event.id, &event.payload)?,
+                    Endpoint::New => clerk.sign_webhook_anew(&event.id, &event.payload)?,
+                };
+                let url = self.stack.functions.clerk_webhook_url();
+                self.stack.post(&url, headers, event.payload.clone()).await
+            }
+            Request::Page { user_id, claims } => self.stack.load_page(user_id, claims).await,
+        }
+    }
+
+    /// No secret and no personal data may stand in the log or in the ledger, the healed user's line
+    /// aside.
+    pub async fn check_what_is_told(&self) -> Result<()> {
+        let keys = self.stack.supabase.keys();
+        let [secret, next_secret] = self.stack.clerk.webhook_signing_secrets();
+        let private = [
+            "@example.com",
+            "Name-",
+            "PRIVATE-METADATA",
+            "UNSAFE-METADATA",
+            "Bearer ",
+            &secret,
+            &next_secret,
+            self.stack.clerk.secret_key(),
+            &keys.secret_key,
+            &keys.service_role_jwt,
+        ];
+        let healed = |line: &String| line.contains("[UserSync] ✓ User ");
+        let mut told = self.stack.functions.log().take();
+        told.retain(|line| !healed(line));
+        told.push(serde_json::to_string(&self.stack.ledger().await?)?);
+        for line in told {
+            for text in private {
+                ensure!(!line.contains(text), "the log or the ledger tells: {line}");
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A call, with all that it needs.
+pub enum Request {
+    /// `POST /api/webhooks/clerk`
+    Event {
+        /// What is delivered.
+        event: WebhookEvent,
+        /// With which secret.
+        endpoint: Endpoint,
+    },
+    /// `POST /api/user/sync`
+    Page {
+        /// Who is signed in.
+        user_id: String,
+        /// What the session token says beside that.
+        claims: Value,
+    },
+}
