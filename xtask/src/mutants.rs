@@ -65,7 +65,7 @@ const MUTANTS: [Mutant; 8] = [
         instead: "Err(_) => Ok(Outcome::Ignored),\n        }\n    }\n\n    /// The caller",
     },
     Mutant {
-        name: "a deadlock is not retried",
+        name: "no call is made again, not after a deadlock either",
         file: "functions/core/src/upstream.rs",
         text: "const FURTHER_ATTEMPTS: usize = 2;",
         instead: "const FURTHER_ATTEMPTS: usize = 0;",

@@ -64,7 +64,7 @@ impl<'a> History<'a> {
     async fn step(&mut self, step: &Step) -> Result<()> {
         match step {
             Step::Change(change) => self.change(change).map(drop),
-            Step::Call(calls) => self.call(calls, async {}).await,
+            Step::Call(calls) => self.call(calls).await,
             Step::Meanwhile {
                 calls,
                 change,
@@ -158,11 +158,11 @@ impl<'a> History<'a> {
         }
     }
 
-    async fn call(&mut self, calls: &[Call], meanwhile: impl Future<Output = ()>) -> Result<()> {
+    async fn call(&mut self, calls: &[Call]) -> Result<()> {
         let ready: Vec<_> = calls.iter().filter_map(|call| self.prepare(call)).collect();
         self.mark_as_tried(&ready);
         let requests = ready.iter().map(|ready| self.stage.make(&ready.request));
-        let (answers, ()) = join(join_all(requests), meanwhile).await;
+        let answers = join_all(requests).await;
         for (ready, answer) in ready.iter().zip(answers) {
             self.learn(&ready.about, answer.ok().as_ref())?;
         }
@@ -378,11 +378,11 @@ impl<'a> History<'a> {
     async fn load_a_page_a_day_later(&mut self, user: usize) -> Result<()> {
         let id = self.users[user].id.clone();
         if self.users[user].at_least.is_some() {
-            let age = self.stage.stack.age_row(&id);
-            // The database may be down for another history.
-            if age.await.is_err() {
-                sleep(Duration::from_secs(1)).await;
-                self.stage.stack.age_row(&id).await?;
+            let stack = &self.stage.stack;
+            // The database may be down for another history; a check waits until it is there again.
+            if stack.age_row(&id).await.is_err() {
+                self.check().await?;
+                stack.age_row(&id).await?;
             }
         }
         self.until_accepted(|history| history.page(user, json!({})))

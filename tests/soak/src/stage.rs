@@ -12,7 +12,7 @@ use stack::{
     Answer, Log, Stack, Target,
     clerk::{Delivery, WebhookEvent},
 };
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use crate::{
     history::{Endpoint, Victim},
@@ -66,8 +66,10 @@ impl Stage {
             Victim::Postgres => {
                 let _alone = self.killing.lock().await;
                 postgres.kill()?;
+                let deadline = Instant::now() + Duration::from_mins(1);
                 // What the old server has left must end first.
-                while postgres.run().await.is_err() {
+                while let Err(error) = postgres.run().await {
+                    ensure!(Instant::now() < deadline, "it stays down: {error:#}");
                     sleep(Duration::from_millis(20)).await;
                 }
                 supabase.wait_until_ready().await
@@ -142,4 +144,34 @@ pub enum Request {
         /// What the session token says beside that.
         claims: Value,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use stack::SupabaseFault;
+    use tokio::time::timeout;
+
+    use super::*;
+
+    /// What `Victim::Function` relies on in process: a caller who hangs up ends the handler.
+    #[tokio::test]
+    async fn a_handler_ends_when_its_caller_hangs_up() {
+        let stage = Stage::start(Target::InProcess).await.unwrap();
+        let late = Duration::from_millis(300);
+        for (patience, goes_on) in [(10 * late, true), (late / 3, false)] {
+            let id = stage.stack.clerk.sign_up(&json!({}));
+            let supabase = &stage.stack.supabase;
+            supabase
+                .faults()
+                .plan(&id, SupabaseFault::Slow(late), Some(1));
+            let claims = json!({});
+            let call = stage.stack.load_page(&id, &claims);
+            assert_eq!(timeout(patience, call).await.is_ok(), goes_on);
+            // Long enough for the answer of Supabase, which a living handler would go on from.
+            sleep(2 * late).await;
+            let log = stage.stack.functions.log().text();
+            assert_eq!(log.contains(&format!("User {id}... missing")), goes_on);
+        }
+    }
 }
