@@ -71,7 +71,7 @@ pub async fn run(arguments: Arguments) -> Result<()> {
     }
     drop(stage);
     ::soak::crowd::run(target).await?;
-    println!("Many at once: none is lost, and every answer is a 2xx.");
+    println!("Many at once: none is lost, and nothing is done twice.");
     let options = Options {
         target,
         seed: arguments.seed,

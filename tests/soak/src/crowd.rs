@@ -1,9 +1,12 @@
-//! Many at once: nobody is lost, nothing is done twice, and every answer is a 2xx.
+//! Many at once: nobody is lost, and nothing is done twice.
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use futures_util::{StreamExt, TryStreamExt, future::try_join_all, stream};
 use serde_json::json;
-use stack::{Answer, Log, Stack, Target, clerk::Delivery};
+use stack::{
+    Answer, Log, Stack, Target,
+    clerk::{Delivery, WebhookEvent},
+};
 
 /// How many page loads, or copies of a webhook, come at once.
 const AT_ONCE: usize = 64;
@@ -77,15 +80,38 @@ async fn many_users_sign_up(stack: &Stack) -> Result<()> {
             stack.clerk.last_event_of(&id)
         })
         .collect::<Result<_>>()?;
-    let deliveries = events.iter().map(|event| stack.deliver(event));
-    let answers: Vec<_> = stream::iter(deliveries)
+    let deliveries = events
+        .iter()
+        .map(|event| deliver_as_svix_does(stack, event));
+    stream::iter(deliveries)
         .buffer_unordered(IN_FLIGHT)
-        .try_collect()
+        .try_collect::<Vec<()>>()
         .await?;
-    all_succeed(&answers)?;
     let rows = stack.all_rows().await?.len() - before;
     ensure!(rows == USERS, "of {USERS} users {rows} have a row");
+    let ledger = stack.ledger().await?;
+    let receipts = ledger.iter().filter(|entry| entry["event_id"].is_string());
+    // One more is of the webhook that came many times.
+    let receipts = receipts.count();
+    ensure!(
+        receipts == USERS + 1,
+        "{USERS} users have {receipts} receipts"
+    );
     Ok(())
+}
+
+/// In eight attempts at most. So many at once may be more than a busy machine can answer in time:
+/// then it must say so with a 503, and lose nothing.
+async fn deliver_as_svix_does(stack: &Stack, event: &WebhookEvent) -> Result<()> {
+    for _attempt in 0..8 {
+        let answer = stack.deliver(event).await?;
+        match answer.status {
+            200 => return Ok(()),
+            503 => {}
+            _ => bail!("a webhook was answered {answer:?}"),
+        }
+    }
+    bail!("{} was not accepted in eight attempts", event.id)
 }
 
 /// On a table whose addresses are unique. Both of a pair write each other's row, so PostgreSQL ends
