@@ -33,7 +33,13 @@ pub use self::{
 pub const STEPS: usize = 40;
 
 /// How many histories are under way at once on one stack.
-const AT_ONCE: usize = 48;
+fn at_once(target: Target) -> usize {
+    match target {
+        Target::InProcess => 48,
+        // Whoever kills a function's process ends the calls of all.
+        Target::Vercel | Target::Lambda => 4,
+    }
+}
 
 /// How many histories a stack sees before the next one takes its place.
 const ON_ONE_STACK: u64 = 500;
@@ -73,7 +79,7 @@ pub async fn run(
                     async move { (seed, History::play(&stage, &generate(seed, STEPS)).await) },
                 )
             })
-            .buffer_unordered(AT_ONCE);
+            .buffer_unordered(at_once(options.target));
         while let Some(history) = played.next().await {
             let (seed, result) = history?;
             if let Err(error) = result {

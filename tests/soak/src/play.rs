@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use futures_util::future::{join, join_all};
 use serde_json::{Value, json};
-use stack::{Answer, SupabaseFault, clerk::Fault as ClerkFault};
+use stack::{Answer, SupabaseFault, Target, clerk::Fault as ClerkFault};
 use tokio::time::{sleep, timeout};
 
 use crate::{
@@ -208,18 +208,18 @@ impl<'a> History<'a> {
         self.stage.count(format!("fault: {victim:?} killed"));
         let after = Duration::from_micros(after_microseconds);
         let request = self.stage.make(&ready.request);
-        let answer = match victim {
+        let is_in_process = self.stage.stack.functions.target() == Target::InProcess;
+        let answer = if victim == Victim::Function && is_in_process {
             // Its connection closes, and the handler is dropped wherever it waits.
-            Victim::Function => timeout(after, request).await.ok(),
-            Victim::Postgres | Victim::Postgrest => {
-                let killed = async {
-                    sleep(after).await;
-                    self.stage.kill(victim).await
-                };
-                let (answer, killed) = join(request, killed).await;
-                killed?;
-                Some(answer)
-            }
+            timeout(after, request).await.ok()
+        } else {
+            let killed = async {
+                sleep(after).await;
+                self.stage.kill(victim, &ready.request).await
+            };
+            let (answer, killed) = join(request, killed).await;
+            killed?;
+            Some(answer)
         };
         self.learn(&ready.about, answer.and_then(Result::ok).as_ref())
     }

@@ -58,11 +58,14 @@ impl Stage {
         *counts.entry(what.into()).or_default() += 1;
     }
 
-    /// Kills a server, and starts it again.
-    pub async fn kill(&self, victim: Victim) -> Result<()> {
+    /// Kills a server in the midst of a call, and starts it again.
+    pub async fn kill(&self, victim: Victim, call: &Request) -> Result<()> {
         let (postgres, supabase) = (&self.stack.postgres, &self.stack.supabase);
         match victim {
-            Victim::Function => Ok(()),
+            Victim::Function => match call {
+                Request::Event { .. } => self.stack.functions.crash_clerk_webhook().await,
+                Request::Page { .. } => self.stack.functions.crash_user_sync().await,
+            },
             Victim::Postgres => {
                 let _alone = self.killing.lock().await;
                 postgres.kill()?;
@@ -154,7 +157,7 @@ mod tests {
 
     use super::*;
 
-    /// What `Victim::Function` relies on in process: a caller who hangs up ends the handler.
+    /// How `Victim::Function` is killed in process: a caller who hangs up ends the handler.
     #[tokio::test]
     async fn a_handler_ends_when_its_caller_hangs_up() {
         let stage = Stage::start(Target::InProcess).await.unwrap();

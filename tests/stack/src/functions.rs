@@ -1,30 +1,22 @@
 //! Both functions, run as one of their hosts runs them.
 
+mod executable;
+mod in_process;
+
 use std::{
     collections::BTreeMap,
     fmt,
-    net::Ipv4Addr,
     path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::{Mutex, PoisonError},
-    time::Duration,
 };
 
 use anyhow::{Context, Result, bail, ensure};
-use http::StatusCode;
 use serde_json::Value;
-use tokio::{
-    net::TcpStream,
-    time::{Instant, sleep},
-};
 use user_sync_core::{ClerkWebhook, UserSync};
 
-use crate::{
-    in_process, port,
-    process::{Log, Process, Stop},
-    server::Server,
-    tools,
-};
+use self::executable::Executable;
+use crate::{port, process::Log, server::Server, tools};
 
 /// What runs the functions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -63,24 +55,10 @@ pub struct Functions {
     log: Log,
 }
 
-struct Running {
-    url: String,
-    // Held for what its end does.
-    _host: Host,
-}
-
-enum Host {
-    Process { _process: Process },
-    Server { _server: Server },
-}
-
-impl Running {
-    fn of_server(server: Server) -> Self {
-        Self {
-            url: server.url().to_owned(),
-            _host: Host::Server { _server: server },
-        }
-    }
+#[expect(clippy::large_enum_variant, reason = "a process has a few of them")]
+enum Running {
+    Executable(Executable),
+    InProcess(Server),
 }
 
 impl Functions {
@@ -109,8 +87,8 @@ impl Functions {
                 let user_sync = in_process::serve::<UserSync>(environment).await?;
                 let clerk_webhook = in_process::serve::<ClerkWebhook>(environment).await?;
                 (
-                    Running::of_server(user_sync),
-                    Running::of_server(clerk_webhook),
+                    Running::InProcess(user_sync),
+                    Running::InProcess(clerk_webhook),
                 )
             }
         };
@@ -129,17 +107,43 @@ impl Functions {
 
     /// `POST /api/user/sync`.
     pub fn user_sync_url(&self) -> String {
-        format!("{}/api/user/sync", self.user_sync.url)
+        format!("{}/api/user/sync", self.user_sync.url())
     }
 
     /// `POST /api/webhooks/clerk`.
     pub fn clerk_webhook_url(&self) -> String {
-        format!("{}/api/webhooks/clerk", self.clerk_webhook.url)
+        format!("{}/api/webhooks/clerk", self.clerk_webhook.url())
     }
 
     /// What the functions have logged.
     pub fn log(&self) -> &Log {
         &self.log
+    }
+
+    /// Kills `user-sync` in the midst of what it does, and starts it again.
+    pub async fn crash_user_sync(&self) -> Result<()> {
+        self.user_sync.crash().await
+    }
+
+    /// Kills `clerk-webhook` in the midst of what it does, and starts it again.
+    pub async fn crash_clerk_webhook(&self) -> Result<()> {
+        self.clerk_webhook.crash().await
+    }
+}
+
+impl Running {
+    fn url(&self) -> &str {
+        match self {
+            Self::Executable(executable) => executable.url(),
+            Self::InProcess(server) => server.url(),
+        }
+    }
+
+    async fn crash(&self) -> Result<()> {
+        match self {
+            Self::Executable(executable) => executable.crash().await,
+            Self::InProcess(_) => bail!("a handler in process cannot crash alone"),
+        }
     }
 }
 
@@ -194,8 +198,9 @@ async fn vercel(
     command
         .envs(environment)
         .env("VERCEL_DEV_PORT", port.to_string());
-    let process = Process::start(name, &command, Stop::Terminate, log.clone())?;
-    listening(port, process).await
+    let url = format!("http://127.0.0.1:{port}");
+    let executable = Executable::start(name, command, url, log.clone()).await?;
+    Ok(Running::Executable(executable))
 }
 
 async fn lambda(name: &'static str, environment: &Environment, log: &Log) -> Result<Running> {
@@ -203,47 +208,11 @@ async fn lambda(name: &'static str, environment: &Environment, log: &Log) -> Res
     let mut command = Command::new(tools::cargo_lambda()?);
     command
         .args(["lambda", "watch", "--quiet", "--ignore-changes"])
-        .args(["--package", name])
-        .args([
-            "--invoke-address",
-            "127.0.0.1",
-            "--invoke-port",
-            &port.to_string(),
-        ])
+        .args(["--package", name, "--invoke-address", "127.0.0.1"])
+        .args(["--invoke-port", &port.to_string()])
         .envs(environment)
         .current_dir(tools::root());
-    let process = Process::start(name, &command, Stop::Terminate, log.clone())?;
-    let mut running = listening(port, process).await?;
-    running.url.push_str("/lambda-url/");
-    running.url.push_str(name);
-    // The first call starts the function, and waits for as long as that takes.
-    let first = tokio::time::timeout(TIME_TO_START, reqwest::get(&running.url)).await;
-    ensure!(
-        matches!(&first, Ok(Ok(answer)) if answer.status() == StatusCode::METHOD_NOT_ALLOWED),
-        "{name} does not start:\n{}",
-        log.tail()
-    );
-    Ok(running)
-}
-
-/// How long a function may take until it answers.
-const TIME_TO_START: Duration = Duration::from_secs(30);
-
-async fn listening(port: u16, mut process: Process) -> Result<Running> {
-    let deadline = Instant::now() + TIME_TO_START;
-    while TcpStream::connect((Ipv4Addr::LOCALHOST, port))
-        .await
-        .is_err()
-    {
-        process.check_alive()?;
-        if Instant::now() > deadline {
-            bail!("{process:?} does not listen on port {port}");
-        }
-        sleep(Duration::from_millis(10)).await;
-    }
-    process.check_alive()?;
-    Ok(Running {
-        url: format!("http://127.0.0.1:{port}"),
-        _host: Host::Process { _process: process },
-    })
+    let url = format!("http://127.0.0.1:{port}/lambda-url/{name}");
+    let executable = Executable::start(name, command, url, log.clone()).await?;
+    Ok(Running::Executable(executable))
 }

@@ -4,7 +4,6 @@
 pub mod clerk;
 mod faults;
 mod functions;
-mod in_process;
 mod port;
 mod postgres;
 mod process;

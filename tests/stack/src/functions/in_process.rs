@@ -11,7 +11,8 @@ use axum::{
 use http::{Request, Response};
 use user_sync_core::{Function, Variables};
 
-use crate::{functions::Environment, process::Log, server::Server};
+use super::Environment;
+use crate::{process::Log, server::Server};
 
 /// Serves a function. It is never taken down, as on a platform: a process holds few of them.
 pub async fn serve<F: Function>(environment: &Environment) -> Result<Server> {

@@ -1,0 +1,81 @@
+//! A function as a program of its own, which can crash.
+
+use std::{process::Command, time::Duration};
+
+use anyhow::{Result, bail, ensure};
+use http::StatusCode;
+use tokio::{
+    sync::Mutex,
+    time::{Instant, sleep, timeout},
+};
+
+use crate::process::{Log, Process, Stop};
+
+/// How long a function may take until it answers.
+const TIME_TO_START: Duration = Duration::from_secs(30);
+
+/// A program that answers at one URL until this is dropped, and does so again after a crash.
+pub struct Executable {
+    name: &'static str,
+    command: Command,
+    url: String,
+    log: Log,
+    process: Mutex<Process>,
+}
+
+impl Executable {
+    /// Starts a program that serves the function at `url`, and waits until it answers.
+    pub async fn start(
+        name: &'static str,
+        command: Command,
+        url: String,
+        log: Log,
+    ) -> Result<Self> {
+        let process = run(name, &command, &url, &log).await?;
+        Ok(Self {
+            name,
+            command,
+            url,
+            log,
+            process: Mutex::new(process),
+        })
+    }
+
+    /// Where it answers.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Ends the program with SIGKILL, starts it again, and waits until it answers.
+    pub async fn crash(&self) -> Result<()> {
+        let mut process = self.process.lock().await;
+        process.kill()?;
+        *process = run(self.name, &self.command, &self.url, &self.log).await?;
+        Ok(())
+    }
+}
+
+async fn run(name: &'static str, command: &Command, url: &str, log: &Log) -> Result<Process> {
+    let mut process = Process::start(name, command, Stop::Terminate, log.clone())?;
+    let deadline = Instant::now() + TIME_TO_START;
+    let status = loop {
+        // `cargo lambda` starts the function at its first call, and answers when it is there.
+        let left = deadline.saturating_duration_since(Instant::now());
+        if let Ok(Ok(answer)) = timeout(left, reqwest::get(url)).await {
+            break answer.status();
+        }
+        process.check_alive()?;
+        if Instant::now() > deadline {
+            bail!("{name} does not answer at {url}:\n{}", log.tail());
+        }
+        sleep(Duration::from_millis(10)).await;
+    };
+    // What answers is ours, and not a server that was on this port before.
+    process.check_alive()?;
+    ensure!(
+        status == StatusCode::METHOD_NOT_ALLOWED,
+        "{name} answers a GET with {status}:\n{}",
+        log.tail()
+    );
+    Ok(process)
+}
