@@ -100,11 +100,11 @@ begin
     answer := answer || jsonb_build_object('outcome', 'stale', 'email', stored.email);
   else
     answer := public.user_sync_store(clerk_user, via);
-    -- Equal times apply: Clerk may change a user twice in one millisecond. Which of two such events
-    -- came first nobody can tell; a user who was read from Clerk is as they are now.
-    if via = 'webhook' and changed_at = stored.updated_at
-      and (stored.synced_at is null or answer ->> 'outcome' = 'updated')
-    then
+    -- Equal times apply: Clerk may change a user twice in one millisecond. Nobody can tell which of
+    -- two such versions is newer, until Clerk is asked once more and says what the row says.
+    if changed_at = stored.updated_at and (
+      answer ->> 'outcome' = 'updated' or via = 'webhook' and stored.synced_at is null
+    ) then
       perform public.user_sync_doubt(clerk_id);
     end if;
   end if;

@@ -12,10 +12,10 @@ use crate::mutants;
 /// What is played, and for how long.
 #[derive(Args)]
 pub struct Arguments {
-    /// How many histories of 40 steps to play
-    #[arg(long, default_value_t = 2_000)]
-    histories: u64,
-    /// Stop after so many minutes, whatever is left
+    /// How many histories of 40 steps to play; without --minutes 2,000
+    #[arg(long)]
+    histories: Option<u64>,
+    /// Begin no other history after so many minutes
     #[arg(long)]
     minutes: Option<u64>,
     /// The seed of the first history; each further one has the next number
@@ -25,10 +25,10 @@ pub struct Arguments {
     #[arg(long, value_enum, default_value_t = Host::InProcess)]
     target: Host,
     /// Play the one history of this file again
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["histories", "minutes", "seed", "duplicates"])]
     play: Option<PathBuf>,
     /// Plant deliberate faults in a copy of the code, and check that each is caught
-    #[arg(long)]
+    #[arg(long, exclusive = true)]
     mutants: bool,
     /// Let every event of one user come twice in the exhaustive orders, which takes some minutes
     #[arg(long)]
@@ -75,7 +75,11 @@ pub async fn run(arguments: Arguments) -> Result<()> {
     let options = Options {
         target,
         seed: arguments.seed,
-        histories: arguments.histories,
+        histories: match (arguments.histories, arguments.minutes) {
+            (Some(histories), _) => histories,
+            (None, Some(_)) => u64::MAX - arguments.seed,
+            (None, None) => 2_000,
+        },
         time: arguments.minutes.map(Duration::from_mins),
     };
     match ::soak::run(&options, |report| eprintln!("{}", report.progress())).await? {
@@ -87,20 +91,21 @@ pub async fn run(arguments: Arguments) -> Result<()> {
             println!("{report}");
             Ok(())
         }
-        Err(failure) => fail(&failure),
+        Err(failure) => fail(&failure, arguments.target),
     }
 }
 
 /// Tells how the history can be played again.
-fn fail(failure: &Failure) -> Result<()> {
+fn fail(failure: &Failure, target: Host) -> Result<()> {
     let seed = failure.seed;
     let file = format!("target/soak-{seed}.json");
     let text = serde_json::to_string_pretty(&failure.steps)?;
     fs::write(stack::root().join(&file), text)?;
-    let again = if failure.fails_alone {
-        format!("cargo xtask soak --play {file}")
+    let what = if failure.fails_alone {
+        format!("--play {file}")
     } else {
-        format!("cargo xtask soak --seed {seed}")
+        format!("--seed {seed}")
     };
-    bail!("{failure}\nTo play it again: {again}")
+    let target = Target::from(target).to_string().replace('_', "-");
+    bail!("{failure}\nTo play it again: cargo xtask soak --target {target} {what}")
 }

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::{
     history::Change,
     play::History,
+    stage::USERS,
     users::{Event, State, User, row_of},
 };
 
@@ -72,6 +73,7 @@ impl History<'_> {
     fn sign_up(&mut self) -> Result<()> {
         let clerk = &self.stage.stack.clerk;
         let id = clerk.sign_up(&json!({ "email": new_address(), "first_name": new("Name") }));
+        self.stage.count(USERS);
         let versions = clerk.history(&id).iter().map(row_of).collect();
         self.users.push(User {
             id,

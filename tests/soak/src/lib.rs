@@ -18,8 +18,8 @@ use std::{
 };
 
 use anyhow::Result;
-use futures_util::{StreamExt, stream};
 use stack::Target;
+use tokio::task::JoinSet;
 
 use self::play::History;
 pub use self::{
@@ -42,7 +42,7 @@ fn at_once(target: Target) -> usize {
 }
 
 /// How many histories a stack sees before the next one takes its place.
-const ON_ONE_STACK: u64 = 500;
+const ON_ONE_STACK: u64 = 1_000;
 
 /// What is to be played.
 pub struct Options {
@@ -52,7 +52,7 @@ pub struct Options {
     pub seed: u64,
     /// How many histories.
     pub histories: u64,
-    /// When to stop, whatever is left.
+    /// When to begin no other history, whatever is left.
     pub time: Option<Duration>,
 }
 
@@ -64,32 +64,35 @@ pub async fn run(
 ) -> Result<Result<Report, Failure>> {
     let start = Instant::now();
     let mut report = Report::default();
-    let is_over = |report: &Report| {
-        report.histories >= options.histories
-            || options.time.is_some_and(|time| start.elapsed() >= time)
-    };
-    while !is_over(&report) {
+    let last = options.seed + options.histories;
+    let is_over = || options.time.is_some_and(|time| start.elapsed() >= time);
+    let mut seeds = (options.seed..last).take_while(|_| !is_over()).peekable();
+    while seeds.peek().is_some() {
         let stage = Arc::new(Stage::start(options.target).await?);
-        let first = options.seed + report.histories;
-        let count = ON_ONE_STACK.min(options.histories - report.histories);
-        let mut played = stream::iter(first..first + count)
-            .map(|seed| {
+        let mut under_way = JoinSet::new();
+        let mut left = ON_ONE_STACK;
+        let mut played = 0;
+        loop {
+            while left > 0 && under_way.len() < at_once(options.target) {
+                let Some(seed) = seeds.next() else { break };
                 let stage = Arc::clone(&stage);
-                tokio::spawn(
-                    async move { (seed, History::play(&stage, &generate(seed, STEPS)).await) },
-                )
-            })
-            .buffer_unordered(at_once(options.target));
-        while let Some(history) = played.next().await {
-            let (seed, result) = history?;
-            if let Err(error) = result {
-                drop(played);
+                under_way.spawn(async move {
+                    let result = History::play(&stage, &generate(seed, STEPS)).await;
+                    result.map_err(|error| (seed, error))
+                });
+                left -= 1;
+            }
+            let Some(result) = under_way.join_next().await else {
+                break;
+            };
+            if let Err((seed, error)) = result? {
+                under_way.shutdown().await;
                 return Ok(Err(Failure::shrink(options.target, seed, &error).await?));
             }
+            played += 1;
         }
-        drop(played);
-        stage.check_what_is_told().await?;
-        report.add(count, stage.take_counts(), start.elapsed());
+        stage.finish().await?;
+        report.add(played, stage.take_counts(), start.elapsed());
         tell(&report);
     }
     Ok(Ok(report))
@@ -99,5 +102,5 @@ pub async fn run(
 pub async fn play(target: Target, steps: &[Step]) -> Result<()> {
     let stage = Stage::start(target).await?;
     History::play(&stage, steps).await?;
-    stage.check_what_is_told().await
+    stage.finish().await
 }

@@ -12,6 +12,7 @@ use crate::{
     history::{Call, Change, Endpoint, Fault, Step, Victim},
     stage::{Request, Stage},
     users::{Event, State, User, is_of},
+    witness::patiently,
 };
 
 /// A call on its way, and what a 2xx will mean.
@@ -26,6 +27,7 @@ enum About {
         user: usize,
         /// Clerk's version when the call began; none of a deleted user.
         changed_at: Option<i64>,
+        tells_of_change: bool,
         was_buried: bool,
     },
 }
@@ -57,6 +59,7 @@ impl<'a> History<'a> {
             let name = || format!("step {number}, {step:?}");
             history.step(step).await.with_context(name)?;
             history.check().await.with_context(name)?;
+            stage.check_log().with_context(name)?;
         }
         history.finish().await.context("at the end")
     }
@@ -149,6 +152,7 @@ impl<'a> History<'a> {
             about: About::Page {
                 user,
                 changed_at: (!known.is_deleted).then(|| known.changed_at()),
+                tells_of_change: claims.get("updated_at").is_some(),
                 was_buried: known.is_buried,
             },
             request: Request::Page {
@@ -164,7 +168,7 @@ impl<'a> History<'a> {
         let requests = ready.iter().map(|ready| self.stage.make(&ready.request));
         let answers = join_all(requests).await;
         for (ready, answer) in ready.iter().zip(answers) {
-            self.learn(&ready.about, answer.ok().as_ref())?;
+            self.learn(&ready.about, answer)?;
         }
         Ok(())
     }
@@ -188,14 +192,14 @@ impl<'a> History<'a> {
             self.mark_as_tried(&ready);
             for ready in ready {
                 let answer = stage.make(&ready.request).await;
-                self.learn(&ready.about, answer.ok().as_ref())?;
+                self.learn(&ready.about, answer)?;
             }
             anyhow::Ok(())
         };
         let (answers, changed) = join(requests, changed).await;
         changed?;
         for (ready, answer) in ready.iter().zip(answers) {
-            self.learn(&ready.about, answer.ok().as_ref())?;
+            self.learn(&ready.about, answer)?;
         }
         Ok(())
     }
@@ -205,13 +209,15 @@ impl<'a> History<'a> {
             return Ok(());
         };
         self.mark_as_tried(std::slice::from_ref(&ready));
-        self.stage.count(format!("fault: {victim:?} killed"));
         let after = Duration::from_micros(after_microseconds);
         let request = self.stage.make(&ready.request);
-        let is_in_process = self.stage.stack.functions.target() == Target::InProcess;
-        let answer = if victim == Victim::Function && is_in_process {
+        let answer = if victim == Victim::Function && self.is_in_process() {
             // Its connection closes, and the handler is dropped wherever it waits.
-            timeout(after, request).await.ok()
+            let Ok(answer) = timeout(after, request).await else {
+                self.stage.count("fault: a handler ended");
+                return Ok(());
+            };
+            answer
         } else {
             let killed = async {
                 sleep(after).await;
@@ -219,9 +225,14 @@ impl<'a> History<'a> {
             };
             let (answer, killed) = join(request, killed).await;
             killed?;
-            Some(answer)
+            self.stage.count(format!("fault: {victim:?} killed"));
+            answer
         };
-        self.learn(&ready.about, answer.and_then(Result::ok).as_ref())
+        self.learn(&ready.about, answer)
+    }
+
+    fn is_in_process(&self) -> bool {
+        self.stage.stack.functions.target() == Target::InProcess
     }
 
     fn mark_as_tried(&mut self, ready: &[Ready]) {
@@ -235,10 +246,15 @@ impl<'a> History<'a> {
     }
 
     /// Takes an answer at its word: what a 2xx promises is checked from here on.
-    fn learn(&mut self, about: &About, answer: Option<&Answer>) -> Result<()> {
-        let Some(answer) = answer else {
-            self.stage.count("answers: none");
-            return Ok(());
+    fn learn(&mut self, about: &About, answer: Result<Answer>) -> Result<()> {
+        let answer = match answer {
+            Ok(answer) => answer,
+            // Another history may have killed the executable.
+            Err(_) if !self.is_in_process() => {
+                self.stage.count("answers: none");
+                return Ok(());
+            }
+            Err(error) => return Err(error.context("a call was not answered")),
         };
         self.stage.count(format!("answers: {}", answer.status));
         match *about {
@@ -260,12 +276,13 @@ impl<'a> History<'a> {
             About::Page {
                 user,
                 changed_at,
+                tells_of_change,
                 was_buried,
             } => match answer.status {
                 200 => {
                     ensure!(!was_buried, "a deleted user's page says {answer:?}");
                     let is_healed = answer.body["status"] != "present";
-                    let changed_at = changed_at.filter(|_| is_healed);
+                    let changed_at = changed_at.filter(|_| is_healed || tells_of_change);
                     self.users[user].is_at_least(changed_at.unwrap_or_default());
                 }
                 410 => ensure!(self.users[user].is_deleted, "a live user's page says 410"),
@@ -286,7 +303,6 @@ impl<'a> History<'a> {
                 .plan(id, fault, Some(times));
         };
         let clerk = |fault| self.stage.stack.clerk.faults().plan(id, fault, Some(times));
-        self.stage.count(format!("fault: {fault:?}"));
         match fault {
             Fault::SupabaseError => supabase(SupabaseFault::Status(http::StatusCode::BAD_GATEWAY)),
             Fault::SupabaseHangsUpBefore => supabase(SupabaseFault::HangUp),
@@ -325,10 +341,15 @@ impl<'a> History<'a> {
 
     /// Faults stop. Each user loads a page, or gets what they missed: then all is as in Clerk.
     async fn finish(&mut self) -> Result<()> {
+        let stack = &self.stage.stack;
+        for user in &self.users {
+            stack.supabase.faults().end(&user.id);
+            stack.clerk.faults().end(&user.id);
+            // Whoever was ended may have left a statement behind.
+            stack.supabase.quiet(&user.id).await;
+        }
+        self.check().await?;
         for user in 0..self.users.len() {
-            let id = self.users[user].id.clone();
-            self.stage.stack.supabase.faults().end(&id);
-            self.stage.stack.clerk.faults().end(&id);
             // By the length of the history, so that either way is taken by half of them.
             if self.users[user].is_deleted || (user + self.events.len()).is_multiple_of(2) {
                 self.redeliver_to(user).await?;
@@ -365,12 +386,14 @@ impl<'a> History<'a> {
         for event in 0..self.events.len() {
             let known = &self.events[event];
             if known.user == user && known.state != State::Accepted {
-                self.deliver(event).await?;
+                self.until_accepted(|history| history.delivery(event, Endpoint::Old))
+                    .await?;
             }
         }
         // No event tells which of two versions of one millisecond is newer; a page load does.
         if !self.users[user].is_deleted && self.users[user].is_ambiguous() {
-            self.load_a_page_a_day_later(user).await?;
+            self.until_accepted(|history| history.page(user, json!({})))
+                .await?;
         }
         Ok(())
     }
@@ -378,29 +401,39 @@ impl<'a> History<'a> {
     async fn load_a_page_a_day_later(&mut self, user: usize) -> Result<()> {
         let id = self.users[user].id.clone();
         if self.users[user].at_least.is_some() {
-            let stack = &self.stage.stack;
-            // The database may be down for another history; a check waits until it is there again.
-            if stack.age_row(&id).await.is_err() {
-                self.check().await?;
-                stack.age_row(&id).await?;
-            }
+            patiently(|| self.stage.stack.age_row(&id)).await?;
         }
         self.until_accepted(|history| history.page(user, json!({})))
             .await
     }
 
-    /// Delivers an event, with no fault: it must be accepted.
+    /// Delivers an event, with no fault: it must be accepted at once.
     pub async fn deliver(&mut self, event: usize) -> Result<()> {
-        self.until_accepted(|history| history.delivery(event, Endpoint::Old))
-            .await
+        let ready = self.delivery(event, Endpoint::Old);
+        self.mark_as_tried(std::slice::from_ref(&ready));
+        self.make(&ready, &[200]).await
     }
 
-    /// Loads a page, with no fault, and returns the status.
-    pub async fn load_page(&mut self, user: usize) -> Result<u16> {
+    /// Loads a page, with no fault: it must heal at once, but for a user whom Clerk has no more.
+    pub async fn load_page(&mut self, user: usize) -> Result<()> {
         let ready = self.page(user, json!({}));
+        let expected: &[u16] = if self.users[user].is_deleted {
+            &[200, 410]
+        } else {
+            &[200]
+        };
+        self.make(&ready, expected).await
+    }
+
+    async fn make(&mut self, ready: &Ready, expected: &[u16]) -> Result<()> {
         let answer = self.stage.make(&ready.request).await?;
-        self.learn(&ready.about, Some(&answer))?;
-        Ok(answer.status)
+        let status = answer.status;
+        self.learn(&ready.about, Ok(answer))?;
+        ensure!(
+            expected.contains(&status),
+            "a call was answered {status}, with no fault"
+        );
+        Ok(())
     }
 
     /// Makes a call until it is answered with a 2xx, as Svix and a visitor do.
@@ -409,8 +442,9 @@ impl<'a> History<'a> {
             let ready = prepare(self);
             self.mark_as_tried(std::slice::from_ref(&ready));
             let answer = self.stage.make(&ready.request).await;
-            self.learn(&ready.about, answer.as_ref().ok())?;
-            if answer.is_ok_and(|answer| answer.status == 200) {
+            let is_accepted = answer.as_ref().is_ok_and(|answer| answer.status == 200);
+            self.learn(&ready.about, answer)?;
+            if is_accepted {
                 return Ok(());
             }
             sleep(Duration::from_millis(100)).await;

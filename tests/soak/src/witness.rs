@@ -33,17 +33,14 @@ pub struct Witness(RwLock<Option<Arc<(Client, Statement)>>>);
 impl Witness {
     /// What the database says of these users. Waits while it is down.
     pub async fn look(&self, postgres: &Postgres, ids: &[&str]) -> Result<Sight> {
-        let deadline = Instant::now() + Duration::from_mins(1);
-        loop {
-            match self.try_to_look(postgres, ids).await {
-                Ok(sight) => return Ok(sight),
-                Err(error) => {
-                    ensure!(Instant::now() < deadline, "the database is lost: {error:#}");
-                    *self.0.write().await = None;
-                    sleep(Duration::from_millis(20)).await;
-                }
+        patiently(|| async {
+            let sight = self.try_to_look(postgres, ids).await;
+            if sight.is_err() {
+                *self.0.write().await = None;
             }
-        }
+            sight
+        })
+        .await
     }
 
     async fn try_to_look(&self, postgres: &Postgres, ids: &[&str]) -> Result<Sight> {
@@ -67,5 +64,22 @@ impl Witness {
         let connection = Arc::new((client, look));
         *self.0.write().await = Some(Arc::clone(&connection));
         Ok(connection)
+    }
+}
+
+/// Asks the database until it answers: another history may have killed it.
+pub async fn patiently<T, F>(ask: impl Fn() -> F) -> Result<T>
+where
+    F: Future<Output = Result<T>>,
+{
+    let deadline = Instant::now() + Duration::from_mins(1);
+    loop {
+        match ask().await {
+            Ok(answer) => return Ok(answer),
+            Err(error) => {
+                ensure!(Instant::now() < deadline, "the database is lost: {error:#}");
+                sleep(Duration::from_millis(20)).await;
+            }
+        }
     }
 }

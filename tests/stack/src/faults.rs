@@ -1,10 +1,17 @@
 //! What goes wrong with which requests of a server.
 
-use std::sync::{Mutex, PoisonError};
+use std::{
+    collections::BTreeMap,
+    fmt::Debug,
+    sync::{Mutex, PoisonError},
+};
 
-/// The faults that are in force.
+/// The faults that are in force, and those that struck.
 #[derive(Debug)]
-pub struct Faults<F>(Mutex<Vec<Planned<F>>>);
+pub struct Faults<F> {
+    planned: Mutex<Vec<Planned<F>>>,
+    struck: Mutex<BTreeMap<String, u64>>,
+}
 
 #[derive(Debug)]
 struct Planned<F> {
@@ -16,11 +23,14 @@ struct Planned<F> {
 
 impl<F> Default for Faults<F> {
     fn default() -> Self {
-        Self(Mutex::default())
+        Self {
+            planned: Mutex::default(),
+            struck: Mutex::default(),
+        }
     }
 }
 
-impl<F: Copy> Faults<F> {
+impl<F: Copy + Debug> Faults<F> {
     /// Fails the next `times` requests (`None` for all) that name `about`; every request names "".
     pub fn plan(&self, about: &str, fault: F, times: Option<usize>) {
         let planned = Planned {
@@ -38,16 +48,24 @@ impl<F: Copy> Faults<F> {
 
     /// What befalls a request: `names` is the text of it that may name somebody.
     pub fn next(&self, names: &str) -> Option<F> {
-        self.all(|all| {
+        let fault = self.all(|all| {
             let planned = all
                 .iter_mut()
                 .find(|planned| planned.left != Some(0) && names.contains(&planned.about))?;
             planned.left = planned.left.map(|left| left - 1);
             Some(planned.fault)
-        })
+        })?;
+        let mut struck = self.struck.lock().unwrap_or_else(PoisonError::into_inner);
+        *struck.entry(format!("{fault:?}")).or_default() += 1;
+        Some(fault)
+    }
+
+    /// How often each has struck so far, which then begins anew.
+    pub fn take_struck(&self) -> BTreeMap<String, u64> {
+        std::mem::take(&mut self.struck.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn all<T>(&self, change: impl FnOnce(&mut Vec<Planned<F>>) -> T) -> T {
-        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        change(&mut self.planned.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

@@ -77,6 +77,11 @@ impl Supabase {
         self.gateway.requests()
     }
 
+    /// Waits until no statement is under way whose request names `about`.
+    pub async fn quiet(&self, about: &str) {
+        self.gateway.quiet(about).await;
+    }
+
     /// What goes wrong with which requests, by their bodies.
     pub fn faults(&self) -> &Faults<Fault> {
         self.gateway.faults()

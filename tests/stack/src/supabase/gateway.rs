@@ -19,6 +19,7 @@ use http::{
     header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING, USER_AGENT},
 };
 use serde_json::json;
+use tokio::sync::watch;
 
 use crate::{
     faults::Faults,
@@ -43,7 +44,7 @@ pub struct Keys {
 pub enum Fault {
     /// It answers with this status and does not forward.
     Status(StatusCode),
-    /// It waits before it forwards.
+    /// It waits before it forwards: the statement lands late, even where nobody waits any more.
     Slow(Duration),
     /// It does not forward and never answers.
     Silent,
@@ -66,6 +67,8 @@ struct GatewayState {
     postgrest: String,
     client: reqwest::Client,
     requests: Mutex<Vec<String>>,
+    /// The bodies of those that were not answered by PostgREST yet.
+    under_way: watch::Sender<Vec<String>>,
     faults: Faults<Fault>,
 }
 
@@ -77,6 +80,7 @@ impl Gateway {
             postgrest,
             client: reqwest::Client::new(),
             requests: Mutex::default(),
+            under_way: watch::Sender::default(),
             faults: Faults::default(),
         });
         let router = Router::new().fallback(serve).with_state(Arc::clone(&state));
@@ -100,6 +104,13 @@ impl Gateway {
         requests.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Waits until no statement is under way whose request names `about`.
+    pub async fn quiet(&self, about: &str) {
+        let is_quiet = |bodies: &Vec<String>| !bodies.iter().any(|body| body.contains(about));
+        // It ends only when the sender does, which is ours.
+        drop(self.state.under_way.subscribe().wait_for(is_quiet).await);
+    }
+
     /// What goes wrong with which requests, by their bodies.
     pub fn faults(&self) -> &Faults<Fault> {
         &self.state.faults
@@ -118,23 +129,36 @@ async fn serve(
         .map_or("/", |path| path.as_str())
         .to_owned();
     let text = String::from_utf8_lossy(&body).into_owned();
+    let forwarded = async |pause| {
+        state.under_way.send_modify(|all| all.push(text.clone()));
+        let (state, text) = (Arc::clone(&state), text.clone());
+        // A statement runs to its end, whether or not somebody waits for it.
+        let forwarding = tokio::spawn(async move {
+            tokio::time::sleep(pause).await;
+            let answer = forward(&state, method, &path, headers, body).await;
+            state.under_way.send_modify(|all| {
+                let this = all.iter().position(|other| *other == text);
+                this.map(|this| all.swap_remove(this));
+            });
+            answer
+        });
+        let answer = forwarding.await;
+        answer.unwrap_or_else(|_| StatusCode::BAD_GATEWAY.into_response())
+    };
     let answer = match state.faults.next(&text) {
         Some(Fault::Status(status)) => status.into_response(),
         Some(Fault::Silent) => std::future::pending().await,
         Some(Fault::HangUp) => hang_up(),
-        Some(Fault::Slow(time)) => {
-            tokio::time::sleep(time).await;
-            forward(&state, method, &path, headers, body).await
-        }
+        Some(Fault::Slow(pause)) => forwarded(pause).await,
         Some(Fault::SilentAfterTheStatement) => {
-            forward(&state, method, &path, headers, body).await;
+            forwarded(Duration::ZERO).await;
             std::future::pending().await
         }
         Some(Fault::HangUpAfterTheStatement) => {
-            forward(&state, method, &path, headers, body).await;
+            forwarded(Duration::ZERO).await;
             hang_up()
         }
-        None => forward(&state, method, &path, headers, body).await,
+        None => forwarded(Duration::ZERO).await,
     };
     let requests = state.requests.lock();
     requests.unwrap_or_else(PoisonError::into_inner).push(text);
