@@ -2,8 +2,12 @@
 
 use std::process::Command;
 
+use aws_lc_rs::digest::{SHA256, digest};
 use serde_json::{Value, json};
-use stack::{Log, Stack, Target, build, clerk::Delivery};
+use stack::{
+    Log, Stack, SupabaseFault, Target, build,
+    clerk::{AUTHORIZED_PARTY, Delivery},
+};
 
 #[test]
 fn an_executable_names_all_that_is_missing_and_exits_with_1() {
@@ -43,6 +47,31 @@ fn an_executable_names_all_that_is_missing_and_exits_with_1() {
 }
 
 #[tokio::test]
+async fn each_function_says_at_its_start_what_it_will_use() {
+    let stack = Stack::start(Target::Vercel, &Log::default()).await.unwrap();
+    let log = stack.functions.log();
+    let (supabase, clerk) = (stack.supabase.url(), stack.clerk.api_url());
+    let supabase = format!("Supabase at {supabase} with a key of the kind sb_secret");
+    let fingerprints = stack.clerk.webhook_signing_secrets().map(|secret| {
+        let hash = digest(&SHA256, secret.as_bytes());
+        hash.as_ref()[..4]
+            .iter()
+            .fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
+    });
+    let [one, other] = fingerprints;
+    for uses in [
+        format!("{supabase}; webhooks signed with a secret of the fingerprint {one} or {other}"),
+        format!(
+            "{supabase}; Clerk at {clerk} with a key of the kind sk_test; sessions of {AUTHORIZED_PARTY}, verified without network (CLERK_JWT_KEY)"
+        ),
+    ] {
+        log.wait_for(&uses).unwrap();
+    }
+    let version = concat!("] ", env!("CARGO_PKG_VERSION"), " (");
+    assert_eq!(log.text().matches(version).count(), 2, "{}", log.text());
+}
+
+#[tokio::test]
 async fn json_lines_hold_the_same_words() {
     let mut stack = Stack::start(Target::Vercel, &Log::default()).await.unwrap();
     stack.configure(&[("LOG_FORMAT", "json")]).await.unwrap();
@@ -66,5 +95,39 @@ async fn json_lines_hold_the_same_words() {
         let line: Value = serde_json::from_str(line).unwrap();
         assert_eq!(line["fields"]["message"], message);
         assert_eq!(line["level"], level);
+    }
+}
+
+#[tokio::test]
+async fn cloudwatch_counts_what_is_logged() {
+    let mut stack = Stack::start(Target::Lambda, &Log::default()).await.unwrap();
+    let format = [("AWS_LAMBDA_LOG_FORMAT", "JSON")];
+    stack.configure(&format).await.unwrap();
+    let id = stack.clerk.sign_up(&json!({ "email": "ada@example.com" }));
+    stack.clerk.deliveries_done().await.unwrap();
+    stack.age_row(&id).await.unwrap();
+    stack.load_page(&id, &json!({})).await.unwrap();
+    let down = SupabaseFault::Status(http::StatusCode::BAD_GATEWAY);
+    stack.supabase.faults().plan("", down, None);
+    stack.load_page(&id, &json!({})).await.unwrap();
+    let log = stack.functions.log();
+    log.wait_for("503").unwrap();
+    let lines = log.take();
+    let lines = lines
+        .iter()
+        .filter_map(|line| serde_json::from_str(line).ok());
+    let counted: Vec<Value> = lines
+        .filter(|line: &Value| line["_aws"].is_object())
+        .collect();
+    for (metric, value, dimension, word) in [
+        ("UsersRefreshed", 1, "", ""),
+        ("UsersHealed", 0, "", ""),
+        ("WebhookEvents", 1, "Outcome", "created"),
+        ("UpstreamErrors", 1, "Service", "supabase"),
+    ] {
+        let line = counted.iter().find(|line| !line[metric].is_null());
+        let line = line.unwrap_or_else(|| panic!("no line counts {metric}: {counted:?}"));
+        assert_eq!(line[metric], value, "{line}");
+        assert_eq!(line[dimension].as_str().unwrap_or_default(), word, "{line}");
     }
 }

@@ -1,7 +1,9 @@
 //! One suite, played unchanged against the executables that Vercel runs, those that Lambda runs,
 //! and the handlers in process, all on a real PostgreSQL and a real PostgREST.
 //!
-//! `cargo test --test end_to_end vercel::` plays it against one of them.
+//! `cargo test --test end_to_end vercel::` plays it against one of them, and
+//! `cargo test --test end_to_end vercel_build:: -- --ignored` against what ships, as `cargo xtask vercel`
+//! and `cargo xtask sam` do.
 
 mod configuration;
 mod deliveries;
@@ -80,7 +82,7 @@ fn trials(target: Target, runtime: &Arc<Runtime>) -> impl Iterator<Item = Trial>
     let runtime = Arc::clone(runtime);
     SCENARIOS.iter().map(move |&(name, scenario)| {
         let (runtime, shared) = (Arc::clone(&runtime), Arc::clone(&shared));
-        Trial::test(format!("{target}::{name}"), move || {
+        let trial = Trial::test(format!("{target}::{name}"), move || {
             let played = match scenario {
                 Scenario::Shared(play) => runtime
                     .block_on(shared.get_or_try_init(|| start(target)))
@@ -94,7 +96,8 @@ fn trials(target: Target, runtime: &Arc<Runtime>) -> impl Iterator<Item = Trial>
                 }),
             };
             played.map_err(|error| Failed::from(format!("{error:#}")))
-        })
+        });
+        trial.with_ignored_flag(target.is_artefact())
     })
 }
 

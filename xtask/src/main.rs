@@ -1,5 +1,6 @@
 //! The project's own commands.
 
+mod artefacts;
 mod dev;
 mod mutants;
 mod soak;
@@ -16,6 +17,10 @@ enum Command {
     Dev(dev::Arguments),
     /// Runs every check and every test
     Test,
+    /// Builds as Vercel does, tests that, and measures it
+    Vercel,
+    /// Builds for AWS Lambda as SAM does, tests that, and measures it
+    Sam,
     /// Plays random histories with faults against a model of Clerk
     Soak(soak::Arguments),
 }
@@ -25,6 +30,8 @@ async fn main() -> Result<()> {
     match Command::parse() {
         Command::Dev(arguments) => dev::run(arguments).await,
         Command::Test => test::run(),
+        Command::Vercel => artefacts::vercel().await,
+        Command::Sam => artefacts::sam().await,
         Command::Soak(arguments) => soak::run(arguments).await,
     }
 }

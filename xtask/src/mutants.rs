@@ -92,7 +92,7 @@ const MUTANTS: [Mutant; 8] = [
 
 /// Plants one fault after the other in a copy of this repository, and soaks it.
 pub fn run() -> Result<()> {
-    let copy = copy_repository()?;
+    let copy = copy_of_the_repository()?;
     if let Some(reason) = soak(&copy)? {
         bail!("the copy fails with no fault in it: {reason}");
     }
@@ -149,27 +149,9 @@ fn soak(copy: &Path) -> Result<Option<String>> {
     Ok((!run.status.success()).then(|| reason.replace('\n', " ")))
 }
 
-/// Copies the files that git knows or would know, those that have changed since the last time.
-fn copy_repository() -> Result<PathBuf> {
+fn copy_of_the_repository() -> Result<PathBuf> {
     let copy = stack::root().join("target/mutants");
-    // Every file in this folder is run: one that was renamed must not stay.
-    let migrations = copy.join("supabase/migrations");
-    if migrations.exists() {
-        fs::remove_dir_all(migrations)?;
-    }
-    let listed = Command::new("git")
-        .args(["ls-files", "--cached", "--others", "--exclude-standard"])
-        .current_dir(stack::root())
-        .output()
-        .context("cannot run git")?;
-    for name in String::from_utf8(listed.stdout)?.lines() {
-        let (from, to) = (stack::root().join(name), copy.join(name));
-        let text = fs::read(&from)?;
-        if fs::read(&to).ok().as_ref() != Some(&text) {
-            fs::create_dir_all(to.parent().unwrap_or(&copy))?;
-            fs::write(&to, text)?;
-        }
-    }
+    stack::copy_repository(&copy)?;
     // PostgreSQL and PostgREST are installed already.
     let tools = copy.join("target/tools");
     if !tools.exists() {

@@ -9,10 +9,13 @@ pub fn run() -> Result<()> {
     cargo("fmt --all --check")?;
     cargo("clippy --workspace --all-targets -- --deny warnings")?;
     cargo("test --workspace")?;
-    cargo("run --package xtask -- soak --histories 2000")
+    cargo("run --package xtask -- soak --histories 2000")?;
+    cargo("run --package xtask -- vercel")?;
+    cargo("run --package xtask -- sam")
 }
 
-fn cargo(arguments: &str) -> Result<()> {
+/// Runs one command of cargo's in the repository.
+pub fn cargo(arguments: &str) -> Result<()> {
     eprintln!("\n→ cargo {arguments}");
     let status = Command::new("cargo")
         .args(arguments.split(' '))

@@ -37,6 +37,10 @@ impl Function for ClerkWebhook {
         })
     }
 
+    fn describe(&self) -> String {
+        [self.supabase.describe(), self.webhooks.describe()].join("; ")
+    }
+
     async fn handle(&self, request: Request<Bytes>) -> Response<Bytes> {
         match self.receive(&request).await {
             Ok(outcome) => answer::json(StatusCode::OK, &json!({ "outcome": outcome })),
@@ -66,7 +70,10 @@ impl ClerkWebhook {
         match signed.parse() {
             Ok(Event::User(event)) => self.apply(signed.id, event, deadline).await,
             Ok(Event::Other { event_type }) => {
-                tracing::info!("[ClerkWebhook] {event_type:?} is not about a user: ignored");
+                tracing::info!(
+                    webhook_outcome = "ignored",
+                    "[ClerkWebhook] {event_type:?} is not about a user: ignored"
+                );
                 Ok(Outcome::Ignored)
             }
             Err(unusable) => {
@@ -90,7 +97,10 @@ impl ClerkWebhook {
             Ok(write) => {
                 let (event_type, user_id) = (event.event_type, event.user.id());
                 let outcome = write.outcome;
-                tracing::info!("[ClerkWebhook] {event_type} of {user_id}: {outcome}");
+                tracing::info!(
+                    webhook_outcome = %outcome,
+                    "[ClerkWebhook] {event_type} of {user_id}: {outcome}"
+                );
                 write.log_displaced(Self::LABEL);
                 Ok(Outcome::Applied(outcome))
             }

@@ -7,14 +7,13 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use http::HeaderValue;
 use jsonwebtoken::DecodingKey;
-use svix::webhooks::Webhook;
 
 use crate::{
     clerk::{
         keys::{KeySet, SessionKeys},
         session::Sessions,
-        users::BackendApi,
-        webhook::WebhookVerifier,
+        users::{BackendApi, SecretKey},
+        webhook::{SigningSecret, WebhookVerifier},
     },
     log::LogFormat,
     supabase::{Supabase, SupabaseKey},
@@ -63,8 +62,8 @@ impl Variables<'_> {
 
     /// `LOG_FORMAT`: `text` (default) or `json`.
     pub(crate) fn log_format(&mut self) -> Option<LogFormat> {
-        match self.optional("LOG_FORMAT") {
-            Some(text) => self.check("LOG_FORMAT", text.parse()),
+        match self.optional(&["LOG_FORMAT"]) {
+            Some((name, text)) => self.check(name, text.parse()),
             None => Some(LogFormat::default()),
         }
     }
@@ -72,9 +71,8 @@ impl Variables<'_> {
     /// `USER_SYNC_MAX_AGE`: how long a row counts without being confirmed. Seconds, or a number
     /// with a unit such as `90s`, `15m`, `24h` (default), `7d`.
     pub(crate) fn user_sync_max_age(&mut self) -> Option<Duration> {
-        const NAME: &str = "USER_SYNC_MAX_AGE";
-        match self.optional(NAME) {
-            Some(text) => self.check(NAME, parse_max_age(&text)),
+        match self.optional(&["USER_SYNC_MAX_AGE"]) {
+            Some((name, text)) => self.check(name, parse_max_age(&text)),
             None => Some(Duration::from_hours(24)),
         }
     }
@@ -84,11 +82,11 @@ impl Variables<'_> {
         self.check("The HTTP client", HttpClient::new())
     }
 
-    /// `SUPABASE_URL` and `SUPABASE_SECRET_KEY`, or `SUPABASE_SERVICE_ROLE_KEY` for a project
-    /// that still has the older kind.
+    /// `SUPABASE_URL`, or `NEXT_PUBLIC_SUPABASE_URL`, which a Next.js project mostly has; and
+    /// `SUPABASE_SECRET_KEY`, or `SUPABASE_SERVICE_ROLE_KEY` where there is the older kind.
     pub(crate) fn supabase(&mut self, http: Option<&HttpClient>) -> Option<Supabase> {
         let url = self.required(
-            &["SUPABASE_URL"],
+            &["SUPABASE_URL", "NEXT_PUBLIC_SUPABASE_URL"],
             "the project's URL, https://….supabase.co",
             parse_base_url,
         );
@@ -97,7 +95,7 @@ impl Variables<'_> {
             "the project's secret key, sb_secret_…",
             SupabaseKey::parse,
         );
-        Some(Supabase::new(http?.clone(), &url?, key?))
+        Some(Supabase::new(http?.clone(), url?, key?))
     }
 
     /// `CLERK_SECRET_KEY`, and `CLERK_API_URL` where Clerk is reached at another address.
@@ -105,33 +103,35 @@ impl Variables<'_> {
         let key = self.required(
             &["CLERK_SECRET_KEY"],
             "the instance's secret key, sk_…",
-            parse_secret_key,
+            SecretKey::parse,
         );
-        let url = match self.optional("CLERK_API_URL") {
-            Some(text) => self.check("CLERK_API_URL", parse_base_url(&text)),
+        let url = match self.optional(&["CLERK_API_URL"]) {
+            Some((name, text)) => self.check(name, parse_base_url(&text)),
             None => Some("https://api.clerk.com".to_owned()),
         };
         Some(BackendApi::new(http?.clone(), url?, key?))
     }
 
     /// `CLERK_JWT_KEY` (without it the keys are read from Clerk), `CLERK_AUTHORIZED_PARTIES`
-    /// and `CLERK_PUBLISHABLE_KEY`, none of which is required.
+    /// and `CLERK_PUBLISHABLE_KEY` or `NEXT_PUBLIC_CLERK_PUBLISHABLE_KEY`, none of which is
+    /// required.
     pub(crate) fn clerk_sessions(&mut self, api: Option<&BackendApi>) -> Option<Sessions> {
-        let keys = match self.optional("CLERK_JWT_KEY") {
-            Some(pem) => self
-                .check("CLERK_JWT_KEY", parse_public_key(&pem))
+        let keys = match self.optional(&["CLERK_JWT_KEY"]) {
+            Some((name, pem)) => self
+                .check(name, parse_public_key(&pem))
                 .map(|key| SessionKeys::Given(Arc::new(key))),
             None => api.map(|api| SessionKeys::Fetched(KeySet::new(api.clone()))),
         };
-        let authorized_parties = self
-            .optional("CLERK_AUTHORIZED_PARTIES")
-            .unwrap_or_default();
-        let publishable_key = self.optional("CLERK_PUBLISHABLE_KEY");
-        if let Some(key) = &publishable_key
-            && !key.starts_with("pk_")
-        {
-            self.mistake("CLERK_PUBLISHABLE_KEY", "must begin with `pk_`");
-        }
+        let authorized_parties = self.optional(&["CLERK_AUTHORIZED_PARTIES"]);
+        let authorized_parties = authorized_parties.map(|(_, list)| list).unwrap_or_default();
+        let names = ["CLERK_PUBLISHABLE_KEY", "NEXT_PUBLIC_CLERK_PUBLISHABLE_KEY"];
+        let publishable_key = match self.optional(&names) {
+            Some((name, key)) if !key.starts_with("pk_") => {
+                self.mistake(name, "must begin with `pk_`");
+                None
+            }
+            set => set.map(|(_, key)| key),
+        };
         Some(Sessions::new(
             keys?,
             // An origin ends with its host; people copy URLs.
@@ -152,20 +152,22 @@ impl Variables<'_> {
         Some(WebhookVerifier::new(secrets?))
     }
 
-    fn optional(&self, name: &str) -> Option<String> {
-        let value = (self.look_up)(name)?.trim().to_owned();
-        (!value.is_empty()).then_some(value)
+    /// The first of `names` that is set, and its value.
+    fn optional(&self, names: &[&'static str]) -> Option<(&'static str, String)> {
+        let set = |name| {
+            let value = (self.look_up)(name)?.trim().to_owned();
+            (!value.is_empty()).then_some((name, value))
+        };
+        names.iter().copied().find_map(set)
     }
 
-    /// Parses the first of `names` that is set.
     fn required<T, E: fmt::Display>(
         &mut self,
-        names: &[&str],
+        names: &[&'static str],
         what: &str,
         parse: impl FnOnce(&str) -> Result<T, E>,
     ) -> Option<T> {
-        let set = |name| Some((name, self.optional(name)?));
-        let Some((name, value)) = names.iter().copied().find_map(set) else {
+        let Some((name, value)) = self.optional(names) else {
             self.mistake(&names.join(" or "), &format!("is missing: {what}"));
             return None;
         };
@@ -201,16 +203,6 @@ fn parse_base_url(text: &str) -> Result<String, &'static str> {
     Ok(text.trim_end_matches('/').to_owned())
 }
 
-fn parse_secret_key(text: &str) -> Result<HeaderValue, &'static str> {
-    if text.starts_with("pk_") {
-        return Err("holds a publishable key; the secret key begins with `sk_`");
-    }
-    if !text.starts_with("sk_") {
-        return Err("must begin with `sk_`");
-    }
-    bearer(text)
-}
-
 /// A header value that does not show in `Debug`.
 pub fn secret_header(text: &str) -> Result<HeaderValue, &'static str> {
     let mut value = HeaderValue::from_str(text).map_err(|_| "holds characters of no key")?;
@@ -230,14 +222,14 @@ fn parse_public_key(pem: &str) -> Result<DecodingKey, &'static str> {
         .map_err(|_| "must be the PEM of an RSA public key, from `-----BEGIN PUBLIC KEY-----` on")
 }
 
-fn parse_signing_secrets(text: &str) -> Result<Vec<Webhook>, &'static str> {
-    if !list(text).all(|secret| secret.starts_with("whsec_")) || list(text).next().is_none() {
-        return Err("must hold signing secrets that begin with `whsec_`");
+fn parse_signing_secrets(text: &str) -> Result<Vec<SigningSecret>, &'static str> {
+    let secrets: Vec<_> = list(text)
+        .map(SigningSecret::parse)
+        .collect::<Result<_, _>>()?;
+    if secrets.is_empty() {
+        return Err("holds commas alone; the signing secret begins with `whsec_`");
     }
-    list(text)
-        .map(Webhook::new)
-        .collect::<Result<_, _>>()
-        .map_err(|_| "holds a signing secret that is not whole; copy it again")
+    Ok(secrets)
 }
 
 /// Longer than this a row is as good as never refreshed, and PostgreSQL can still count it.
@@ -275,7 +267,7 @@ mod tests {
             mistakes::<UserSync>(&[]),
             [
                 "CLERK_SECRET_KEY is missing: the instance's secret key, sk_…",
-                "SUPABASE_URL is missing: the project's URL, https://….supabase.co",
+                "SUPABASE_URL or NEXT_PUBLIC_SUPABASE_URL is missing: the project's URL, https://….supabase.co",
                 "SUPABASE_SECRET_KEY or SUPABASE_SERVICE_ROLE_KEY is missing: the project's secret key, sb_secret_…",
             ]
         );
@@ -283,7 +275,7 @@ mod tests {
             mistakes::<ClerkWebhook>(&[]),
             [
                 "CLERK_WEBHOOK_SIGNING_SECRET is missing: the endpoint's signing secret, whsec_…",
-                "SUPABASE_URL is missing: the project's URL, https://….supabase.co",
+                "SUPABASE_URL or NEXT_PUBLIC_SUPABASE_URL is missing: the project's URL, https://….supabase.co",
                 "SUPABASE_SECRET_KEY or SUPABASE_SERVICE_ROLE_KEY is missing: the project's secret key, sb_secret_…",
             ]
         );
@@ -303,6 +295,27 @@ mod tests {
     }
 
     #[test]
+    fn what_a_next_js_project_has_already_counts_where_the_plain_names_are_not_set() {
+        let key = ("SUPABASE_SECRET_KEY", "sb_secret_abc");
+        let url = ("NEXT_PUBLIC_SUPABASE_URL", "https://public.supabase.co");
+        let plain_url = ("SUPABASE_URL", "https://plain.supabase.co");
+        for (variables, used) in [
+            (vec![key, url], "https://public.supabase.co"),
+            (vec![key, url, plain_url], "https://plain.supabase.co"),
+        ] {
+            let look_up = |name: &str| {
+                let (_, value) = variables.iter().find(|(set, _)| *set == name)?;
+                Some((*value).to_owned())
+            };
+            let supabase = Variables::read(look_up, |variables| {
+                let http = variables.http_client();
+                variables.supabase(http.as_ref())
+            });
+            assert!(supabase.unwrap().describe().contains(used));
+        }
+    }
+
+    #[test]
     fn a_malformed_value_is_named_and_not_quoted() {
         for (name, value) in [
             ("SUPABASE_URL", "abc.supabase.co"),
@@ -316,6 +329,8 @@ mod tests {
             ("CLERK_API_URL", "https://api.clerk.com/v1"),
             ("CLERK_JWT_KEY", "hunter2"),
             ("CLERK_PUBLISHABLE_KEY", "hunter2"),
+            ("NEXT_PUBLIC_SUPABASE_URL", "hunter2"),
+            ("NEXT_PUBLIC_CLERK_PUBLISHABLE_KEY", "sk_hunter2"),
             ("USER_SYNC_MAX_AGE", "hunter2"),
             ("USER_SYNC_MAX_AGE", "3651d"),
         ] {

@@ -28,5 +28,6 @@ mod user_sync;
 
 pub use clerk_webhook::ClerkWebhook;
 pub use config::{ConfigError, Variables};
+pub use log::{LogFormat, init as init_log};
 pub use start::{Function, start};
 pub use user_sync::UserSync;

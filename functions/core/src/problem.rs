@@ -206,6 +206,21 @@ impl Problem {
         }
     }
 
+    /// The outside service that did not do its part.
+    fn failed_service(&self) -> Option<&'static str> {
+        match self {
+            Self::Session(SessionError::Clerk(_)) | Self::Clerk(_) => Some("clerk"),
+            Self::Supabase(_) => Some("supabase"),
+            Self::MethodNotAllowed
+            | Self::BodyTooLarge { .. }
+            | Self::Session(_)
+            | Self::UserDeleted(_)
+            | Self::UserUnknown(_)
+            | Self::Signature(_)
+            | Self::EventRejected { .. } => None,
+        }
+    }
+
     fn log(&self, label: &str, status: StatusCode) {
         let hint = match self {
             Self::Session(SessionError::Clerk(error)) | Self::Clerk(error) => error.hint(),
@@ -225,8 +240,17 @@ impl Problem {
             .unwrap_or_default();
         let status = status.as_u16();
         match status {
-            500.. => tracing::error!("[{label}] {status}: {self}{hint}"),
-            410 | 422 => tracing::warn!("[{label}] {status}: {self}{hint}"),
+            500.. => tracing::error!(
+                upstream_error = self.failed_service(),
+                "[{label}] {status}: {self}{hint}"
+            ),
+            410 | 422 => {
+                let is_rejected = matches!(self, Self::EventRejected { .. });
+                tracing::warn!(
+                    webhook_outcome = is_rejected.then_some("rejected"),
+                    "[{label}] {status}: {self}{hint}"
+                );
+            }
             _ => tracing::info!("[{label}] {status}: {self}{hint}"),
         }
     }

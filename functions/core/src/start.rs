@@ -14,12 +14,16 @@ pub trait Function: Send + Sync + Sized + 'static {
     /// wrong with them is reported at once; `None` when anything was.
     fn configure(variables: &mut Variables) -> Option<Self>;
 
+    /// What the function will use, in one line without a secret.
+    fn describe(&self) -> String;
+
     /// Answers a request. It never fails: whatever goes wrong is an answer too.
     fn handle(&self, request: Request<Bytes>) -> impl Future<Output = Response<Bytes>> + Send;
 }
 
-/// Builds a function from the environment of the process, for as long as it lives. Where a
-/// variable is missing or malformed, says so on standard error and ends the process with code 1.
+/// Builds a function from the environment of the process, for as long as it lives, and logs what
+/// it will use. Where a variable is missing or malformed, says so on standard error and ends the
+/// process with code 1.
 pub fn start<F: Function>() -> &'static F {
     let read = Variables::read(
         |name| std::env::var(name).ok(),
@@ -31,7 +35,9 @@ pub fn start<F: Function>() -> &'static F {
     );
     match read {
         Ok((format, function)) => {
-            log::init(format);
+            log::init(format, std::io::stdout);
+            let (label, version, commit) = (F::LABEL, env!("CARGO_PKG_VERSION"), env!("COMMIT"));
+            tracing::info!("[{label}] {version} ({commit}): {}", function.describe());
             Box::leak(Box::new(function))
         }
         Err(error) => {

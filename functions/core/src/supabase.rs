@@ -8,7 +8,6 @@ mod key;
 
 use std::{fmt, time::Duration};
 
-use http::HeaderMap;
 use postgrest::Postgrest;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -24,8 +23,9 @@ use crate::{
 /// The functions of one Supabase project, called as its `service_role`.
 pub struct Supabase {
     http: HttpClient,
+    url: String,
     rest: Postgrest,
-    key: HeaderMap,
+    key: SupabaseKey,
 }
 
 /// What the table knows of a user.
@@ -87,12 +87,22 @@ pub struct Write {
 
 impl Supabase {
     /// `url` is the project's, such as `https://abc.supabase.co`, with no slash at its end.
-    pub fn new(http: HttpClient, url: &str, key: SupabaseKey) -> Self {
+    pub fn new(http: HttpClient, url: String, key: SupabaseKey) -> Self {
         Self {
             http,
             rest: Postgrest::new(format!("{url}/rest/v1")),
-            key: key.into_headers(),
+            url,
+            key,
         }
+    }
+
+    /// What is used, for the log.
+    pub fn describe(&self) -> String {
+        format!(
+            "Supabase at {} with a key of the kind {}",
+            self.url,
+            self.key.kind()
+        )
     }
 
     /// Looks at a user's row and writes nothing. `changed_at` is the newest change known of,
@@ -182,7 +192,7 @@ impl Supabase {
             .map_err(|error| SupabaseError::Unreadable(error.to_string()))?;
         with_retries(deadline, || async {
             let request = self.rest.rpc(function, arguments.as_str()).build();
-            let request = request.headers(self.key.clone());
+            let request = request.headers(self.key.headers().clone());
             read(&self.http.send(request, deadline).await?)
         })
         .await

@@ -24,17 +24,26 @@ const FURTHER_ATTEMPTS: usize = 2;
 /// When a request must have been answered: 8 s from its start, whatever it waits for. Clerk's
 /// webhook sender gives up after 15 s, and a browser's tab should not wait for longer.
 #[derive(Clone, Copy, Debug)]
-pub struct Deadline(Instant);
+pub struct Deadline {
+    start: Instant,
+}
 
 impl Deadline {
     /// The deadline of a request that starts now.
     pub fn for_a_request() -> Self {
-        Self(Instant::now() + Duration::from_secs(8))
+        Self {
+            start: Instant::now(),
+        }
+    }
+
+    /// How much time has passed since the request has started.
+    pub fn elapsed(self) -> Duration {
+        self.start.elapsed()
     }
 
     /// How much time is left; zero when it has passed.
     pub fn remaining(self) -> Duration {
-        self.0.saturating_duration_since(Instant::now())
+        Duration::from_secs(8).saturating_sub(self.elapsed())
     }
 }
 

@@ -42,6 +42,15 @@ impl Function for UserSync {
         })
     }
 
+    fn describe(&self) -> String {
+        [
+            self.supabase.describe(),
+            self.clerk.describe(),
+            self.sessions.describe(),
+        ]
+        .join("; ")
+    }
+
     async fn handle(&self, request: Request<Bytes>) -> Response<Bytes> {
         match self.sync(&request).await {
             Ok((synced, user_id)) => answer::json(
@@ -54,7 +63,7 @@ impl Function for UserSync {
 }
 
 /// What a page load found or did, as the answer says it in one word.
-#[derive(Serialize)]
+#[derive(PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 enum Synced {
     /// The row was there, as new as can be told.
@@ -105,7 +114,12 @@ impl UserSync {
         };
         write.log_displaced(Self::LABEL);
         let email = write.email.as_deref().unwrap_or("no e-mail address");
-        tracing::info!("[UserSync] ✓ User {id}... synced successfully ({email})");
+        tracing::info!(
+            users_healed = u64::from(synced == Synced::Created),
+            users_refreshed = u64::from(synced == Synced::Refreshed),
+            sync_duration_ms = u64::try_from(deadline.elapsed().as_millis()).unwrap_or(u64::MAX),
+            "[UserSync] ✓ User {id}... synced successfully ({email})"
+        );
         Ok(synced)
     }
 }

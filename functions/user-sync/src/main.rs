@@ -5,6 +5,7 @@ use user_sync_core::{Function, UserSync, start};
 
 #[tokio::main]
 async fn main() -> Result<(), Error> {
+    cloudwatch::init();
     let user_sync = start::<UserSync>();
     run(service_fn(move |request: Request| async move {
         let request = request.map(|body| body.to_vec().into());

@@ -37,7 +37,11 @@ fn at_once(target: Target) -> usize {
     match target {
         Target::InProcess => 48,
         // Whoever kills a function's process ends the calls of all.
-        Target::Vercel | Target::Lambda => 4,
+        Target::Vercel
+        | Target::Lambda
+        | Target::VercelDev
+        | Target::VercelBuild
+        | Target::SamBuild => 4,
     }
 }
 

@@ -1,37 +1,57 @@
 //! Both functions, run as one of their hosts runs them.
 
+mod build;
 mod executable;
+mod footprint;
+mod function_url;
 mod in_process;
 
-use std::{
-    collections::BTreeMap,
-    fmt,
-    path::{Path, PathBuf},
-    process::{Command, Stdio},
-    sync::{Mutex, PoisonError},
-};
+use std::{collections::BTreeMap, fmt, fs, path::Path, process::Command, sync::Arc};
 
-use anyhow::{Context, Result, bail, ensure};
-use serde_json::Value;
+use anyhow::{Result, bail};
 use user_sync_core::{ClerkWebhook, UserSync};
 
-use self::executable::Executable;
-use crate::{port, process::Log, server::Server, tools};
+pub use self::{
+    build::{build, check_template},
+    footprint::Footprint,
+};
+use self::{executable::Executable, function_url::FunctionUrl};
+use crate::{port, process::Log, repository::root, server::Server, tools};
 
 /// What runs the functions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Target {
-    /// The executables that Vercel runs.
+    /// The executables that Vercel runs, quickly built.
     Vercel,
-    /// The executables that AWS Lambda runs, under `cargo lambda watch`.
+    /// The executables that AWS Lambda runs, quickly built, under `cargo lambda watch`.
     Lambda,
     /// The core's handlers, in this process.
     InProcess,
+    /// `vercel dev --local`: one server for both, which starts a new process for each request.
+    VercelDev,
+    /// What `vercel build` makes to be deployed.
+    VercelBuild,
+    /// What `sam build` makes to be deployed, behind AWS's own emulator.
+    SamBuild,
 }
 
 impl Target {
-    /// Every target.
-    pub const ALL: [Self; 3] = [Self::Vercel, Self::Lambda, Self::InProcess];
+    /// Every target that serves as many requests as a test makes.
+    pub const ALL: [Self; 5] = [
+        Self::Vercel,
+        Self::Lambda,
+        Self::InProcess,
+        Self::VercelBuild,
+        Self::SamBuild,
+    ];
+
+    /// Whether it is what ships. That takes minutes to build.
+    pub fn is_artefact(self) -> bool {
+        match self {
+            Self::Vercel | Self::Lambda | Self::InProcess | Self::VercelDev => false,
+            Self::VercelBuild | Self::SamBuild => true,
+        }
+    }
 }
 
 impl fmt::Display for Target {
@@ -40,6 +60,9 @@ impl fmt::Display for Target {
             Self::Vercel => "vercel",
             Self::Lambda => "lambda",
             Self::InProcess => "in_process",
+            Self::VercelDev => "vercel_dev",
+            Self::VercelBuild => "vercel_build",
+            Self::SamBuild => "sam_build",
         })
     }
 }
@@ -50,14 +73,15 @@ pub type Environment = BTreeMap<String, String>;
 /// The two functions, answering until this is dropped.
 pub struct Functions {
     target: Target,
-    user_sync: Running,
-    clerk_webhook: Running,
+    user_sync: Arc<Running>,
+    clerk_webhook: Arc<Running>,
     log: Log,
 }
 
 #[expect(clippy::large_enum_variant, reason = "a process has a few of them")]
 enum Running {
     Executable(Executable),
+    FunctionUrl(FunctionUrl),
     InProcess(Server),
 }
 
@@ -67,7 +91,7 @@ impl Functions {
     pub async fn start(target: Target, environment: &Environment, log: &Log) -> Result<Self> {
         let mut log = log.clone();
         let (user_sync, clerk_webhook) = match target {
-            Target::Vercel => {
+            Target::Vercel | Target::VercelBuild => {
                 let [user_sync, clerk_webhook] = build(target)?;
                 (
                     vercel("user-sync", &user_sync, environment, &log).await?,
@@ -82,6 +106,25 @@ impl Functions {
                     lambda("clerk-webhook", environment, &log).await?,
                 )
             }
+            Target::VercelDev => {
+                let both = vercel_dev(environment, &log).await?;
+                return Ok(Self {
+                    target,
+                    user_sync: Arc::clone(&both),
+                    clerk_webhook: both,
+                    log,
+                });
+            }
+            Target::SamBuild => {
+                let [user_sync, clerk_webhook] = build(target)?;
+                let user_sync = FunctionUrl::start("user-sync", &user_sync, environment, &log);
+                let clerk_webhook =
+                    FunctionUrl::start("clerk-webhook", &clerk_webhook, environment, &log);
+                (
+                    Running::FunctionUrl(user_sync.await?),
+                    Running::FunctionUrl(clerk_webhook.await?),
+                )
+            }
             Target::InProcess => {
                 log = in_process::log();
                 let user_sync = in_process::serve::<UserSync>(environment).await?;
@@ -94,8 +137,8 @@ impl Functions {
         };
         Ok(Self {
             target,
-            user_sync,
-            clerk_webhook,
+            user_sync: Arc::new(user_sync),
+            clerk_webhook: Arc::new(clerk_webhook),
             log,
         })
     }
@@ -120,6 +163,14 @@ impl Functions {
         &self.log
     }
 
+    /// What each of the executables has cost so far.
+    pub async fn footprints(&self) -> Result<[(&'static str, Footprint); 2]> {
+        Ok([
+            ("user-sync", self.user_sync.footprint().await?),
+            ("clerk-webhook", self.clerk_webhook.footprint().await?),
+        ])
+    }
+
     /// Kills `user-sync` in the midst of what it does, and starts it again.
     pub async fn crash_user_sync(&self) -> Result<()> {
         self.user_sync.crash().await
@@ -135,56 +186,26 @@ impl Running {
     fn url(&self) -> &str {
         match self {
             Self::Executable(executable) => executable.url(),
+            Self::FunctionUrl(function_url) => function_url.url(),
             Self::InProcess(server) => server.url(),
+        }
+    }
+
+    async fn footprint(&self) -> Result<Footprint> {
+        match self {
+            Self::Executable(executable) => executable.footprint().await,
+            Self::FunctionUrl(function_url) => function_url.footprint(),
+            Self::InProcess(_) => bail!("a handler in process costs what the process does"),
         }
     }
 
     async fn crash(&self) -> Result<()> {
         match self {
             Self::Executable(executable) => executable.crash().await,
+            Self::FunctionUrl(_) => bail!("the emulator starts no function anew"),
             Self::InProcess(_) => bail!("a handler in process cannot crash alone"),
         }
     }
-}
-
-/// Builds the executables of a target, once in this process, with progress on standard error: that
-/// of `user-sync`, and that of `clerk-webhook`. The handlers in process have none.
-pub fn build(target: Target) -> Result<[PathBuf; 2]> {
-    static BUILT: Mutex<BTreeMap<Target, [PathBuf; 2]>> = Mutex::new(BTreeMap::new());
-    let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(executables) = built.get(&target) {
-        return Ok(executables.clone());
-    }
-    let executables = match target {
-        Target::Vercel => [
-            build_binary("vercel-functions", "vercel-user-sync")?,
-            build_binary("vercel-functions", "vercel-clerk-webhook")?,
-        ],
-        Target::Lambda => [
-            build_binary("user-sync", "user-sync")?,
-            build_binary("clerk-webhook", "clerk-webhook")?,
-        ],
-        Target::InProcess => bail!("the handlers in process are no executables"),
-    };
-    Ok(built.entry(target).or_insert(executables).clone())
-}
-
-/// Builds one binary of a package alone, as the platforms' tools do: packages that are built
-/// together unite their features.
-fn build_binary(package: &str, name: &str) -> Result<PathBuf> {
-    let output = Command::new("cargo")
-        .args(["build", "--message-format=json-render-diagnostics"])
-        .args(["--package", package, "--bin", name])
-        .current_dir(tools::root())
-        .stderr(Stdio::inherit())
-        .output()
-        .context("cannot run cargo")?;
-    ensure!(output.status.success(), "cargo cannot build {name}");
-    String::from_utf8_lossy(&output.stdout)
-        .lines()
-        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-        .find_map(|message| Some(PathBuf::from(message["executable"].as_str()?)))
-        .with_context(|| format!("cargo has built no {name}"))
 }
 
 async fn vercel(
@@ -203,15 +224,32 @@ async fn vercel(
     Ok(Running::Executable(executable))
 }
 
+async fn vercel_dev(environment: &Environment, log: &Log) -> Result<Arc<Running>> {
+    let project = build::vercel_project()?;
+    let variables = environment.iter().map(|(name, value)| {
+        let value = value.replace('\n', "\\n");
+        format!("{name}=\"{value}\"\n")
+    });
+    fs::write(project.join(".env"), variables.collect::<String>())?;
+    let port = port::free()?;
+    let mut command = build::vercel(&project)?;
+    command
+        .args(["dev", "--local", "--yes"])
+        .args(["--listen", &format!("127.0.0.1:{port}")]);
+    let url = format!("http://127.0.0.1:{port}");
+    let executable = Executable::start("vercel dev", command, url, log.clone()).await?;
+    Ok(Arc::new(Running::Executable(executable)))
+}
+
 async fn lambda(name: &'static str, environment: &Environment, log: &Log) -> Result<Running> {
     let port = port::free()?;
-    let mut command = Command::new(tools::cargo_lambda()?);
+    let mut command = Command::new(tools::cargo_tools()?.join("cargo-lambda"));
     command
         .args(["lambda", "watch", "--quiet", "--ignore-changes"])
         .args(["--package", name, "--invoke-address", "127.0.0.1"])
         .args(["--invoke-port", &port.to_string()])
         .envs(environment)
-        .current_dir(tools::root());
+        .current_dir(root());
     let url = format!("http://127.0.0.1:{port}/lambda-url/{name}");
     let executable = Executable::start(name, command, url, log.clone()).await?;
     Ok(Running::Executable(executable))

@@ -8,6 +8,7 @@ mod port;
 mod postgres;
 mod process;
 mod random;
+mod repository;
 mod server;
 pub mod story;
 mod supabase;
@@ -22,14 +23,14 @@ use tokio_postgres::types::ToSql;
 
 pub use clerk::Clerk;
 use clerk::WebhookEvent;
-pub use functions::{Environment, Functions, Target, build};
+pub use functions::{Environment, Footprint, Functions, Target, build, check_template};
 pub use postgres::Postgres;
 pub use process::Log;
+pub use repository::{copy_repository, root};
 pub use supabase::{
     Supabase,
     gateway::{Fault as SupabaseFault, Keys as SupabaseKeys},
 };
-pub use tools::root;
 
 /// Everything, running and connected.
 pub struct Stack {
@@ -251,6 +252,8 @@ fn environment(clerk: &Clerk, supabase: &Supabase) -> Environment {
         ),
         // Whatever the caller's shell sets does not count.
         ("SUPABASE_SERVICE_ROLE_KEY", String::new()),
+        ("NEXT_PUBLIC_SUPABASE_URL", String::new()),
+        ("NEXT_PUBLIC_CLERK_PUBLISHABLE_KEY", String::new()),
         ("USER_SYNC_MAX_AGE", String::new()),
         ("LOG_FORMAT", String::new()),
     ];

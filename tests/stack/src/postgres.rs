@@ -17,6 +17,7 @@ use tokio_postgres::{Client, NoTls};
 use crate::{
     port,
     process::{Log, Process, Stop},
+    repository::root,
     tools,
 };
 
@@ -63,7 +64,7 @@ impl Postgres {
 
     /// Runs every file of `supabase/migrations`, in order, as the `postgres` role.
     pub async fn migrate(&self) -> Result<()> {
-        let folder = tools::root().join("supabase/migrations");
+        let folder = root().join("supabase/migrations");
         let mut files: Vec<_> = fs::read_dir(&folder)?
             .map(|entry| Ok(entry?.path()))
             .collect::<Result<_>>()?;
@@ -77,7 +78,7 @@ impl Postgres {
     /// Runs one SQL file, named from the root of the repository, as the `postgres` role.
     pub async fn run_sql(&self, file: impl AsRef<Path>) -> Result<()> {
         let file = file.as_ref();
-        let sql = fs::read_to_string(tools::root().join(file))?;
+        let sql = fs::read_to_string(root().join(file))?;
         let client = self.connect().await?;
         client
             .batch_execute(&sql)

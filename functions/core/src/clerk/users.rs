@@ -6,6 +6,7 @@ use http::{HeaderValue, StatusCode, header::AUTHORIZATION};
 
 use crate::{
     clerk::{ClerkUser, ClerkUserId},
+    config::bearer,
     upstream::{Answer, Deadline, HttpClient, MayBeRetried, NoAnswer, with_retries},
 };
 
@@ -14,18 +15,52 @@ use crate::{
 pub struct BackendApi {
     http: HttpClient,
     base_url: String,
+    key: SecretKey,
+}
+
+/// The secret key of an instance, in the header that carries it.
+#[derive(Clone, Debug)]
+pub struct SecretKey {
     authorization: HeaderValue,
+    kind: &'static str,
+}
+
+impl SecretKey {
+    /// Reads a key: `sk_live_…` of a production instance, `sk_test_…` of a development one.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        if text.starts_with("pk_") {
+            return Err("holds a publishable key; the secret key begins with `sk_`");
+        }
+        let kinds = ["sk_live", "sk_test", "sk"];
+        let is_of = |kind: &&&str| {
+            text.strip_prefix(**kind)
+                .is_some_and(|rest| rest.starts_with('_'))
+        };
+        let kind = kinds.iter().find(is_of).ok_or("must begin with `sk_`")?;
+        let authorization = bearer(text)?;
+        Ok(Self {
+            authorization,
+            kind,
+        })
+    }
 }
 
 impl BackendApi {
-    /// `base_url` is `https://api.clerk.com`, or a stand-in's address, with no slash at its end;
-    /// `authorization` is the header with the secret key as its Bearer.
-    pub fn new(http: HttpClient, base_url: String, authorization: HeaderValue) -> Self {
+    /// `base_url` is `https://api.clerk.com`, or a stand-in's address, with no slash at its end.
+    pub fn new(http: HttpClient, base_url: String, key: SecretKey) -> Self {
         Self {
             http,
             base_url,
-            authorization,
+            key,
         }
+    }
+
+    /// What is used, for the log.
+    pub fn describe(&self) -> String {
+        format!(
+            "Clerk at {} with a key of the kind {}",
+            self.base_url, self.key.kind
+        )
     }
 
     /// Reads a user as they are now. `None` where Clerk has no such user (any more).
@@ -57,7 +92,7 @@ impl BackendApi {
             let request = self
                 .http
                 .get(&url)
-                .header(AUTHORIZATION, &self.authorization);
+                .header(AUTHORIZATION, &self.key.authorization);
             read(self.http.send(request, deadline).await?)
         })
         .await

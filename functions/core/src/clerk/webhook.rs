@@ -1,5 +1,6 @@
 //! Signed bytes → an event of Clerk's.
 
+use aws_lc_rs::digest::{SHA256, digest};
 use bytes::Bytes;
 use http::HeaderMap;
 use serde::Deserialize;
@@ -21,12 +22,49 @@ impl EventId {
 
 /// Verifies that a webhook comes from the instance, by any of its endpoints' secrets: while a
 /// secret is being rotated there are two.
-pub struct WebhookVerifier(Vec<Webhook>);
+pub struct WebhookVerifier(Vec<SigningSecret>);
+
+/// The signing secret of one endpoint.
+pub struct SigningSecret {
+    webhook: Webhook,
+    fingerprint: String,
+}
+
+impl SigningSecret {
+    /// Reads a secret, `whsec_…`. Its fingerprint tells one from another and gives nothing away:
+    /// eight digits of the secret's SHA-256, as `printf %s whsec_… | sha256sum` has them.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        if !text.starts_with("whsec_") {
+            return Err("must hold signing secrets that begin with `whsec_`");
+        }
+        let webhook = Webhook::new(text)
+            .map_err(|_| "holds a signing secret that is not whole; copy it again")?;
+        let hash = digest(&SHA256, text.as_bytes());
+        let fingerprint = hash.as_ref()[..4].iter().map(|byte| format!("{byte:02x}"));
+        Ok(Self {
+            webhook,
+            fingerprint: fingerprint.collect(),
+        })
+    }
+}
 
 impl WebhookVerifier {
     /// At least one secret; with none nothing would ever verify.
-    pub fn new(secrets: Vec<Webhook>) -> Self {
+    pub fn new(secrets: Vec<SigningSecret>) -> Self {
         Self(secrets)
+    }
+
+    /// What is used, for the log.
+    pub fn describe(&self) -> String {
+        let fingerprints: Vec<_> = self
+            .0
+            .iter()
+            .map(|secret| secret.fingerprint.as_str())
+            .collect();
+        format!(
+            "webhooks signed with a secret of the fingerprint {}",
+            fingerprints.join(" or ")
+        )
     }
 
     /// Verifies the exact bytes of a request, and only then lets them be read.
@@ -41,7 +79,7 @@ impl WebhookVerifier {
             .ok_or(SignatureError::Headers("svix-id is missing"))?;
         let mut outcome = Err(WebhookError::InvalidSignature);
         for secret in &self.0 {
-            outcome = secret.verify(body, headers);
+            outcome = secret.webhook.verify(body, headers);
             if outcome.is_ok() {
                 break;
             }
@@ -203,11 +241,20 @@ mod tests {
     }
 
     fn verify(headers: &HeaderMap, body: &str) -> Result<(), SignatureError> {
-        let secrets = [OLD_SECRET, NEW_SECRET].map(|secret| Webhook::new(secret).unwrap());
+        let secrets = [OLD_SECRET, NEW_SECRET].map(|secret| SigningSecret::parse(secret).unwrap());
         let verifier = WebhookVerifier::new(secrets.into());
         verifier
             .verify(headers, &Bytes::from(body.to_owned()))
             .map(drop)
+    }
+
+    #[test]
+    fn a_secret_is_known_by_its_fingerprint() {
+        let verifier = WebhookVerifier::new(vec![SigningSecret::parse(OLD_SECRET).unwrap()]);
+        assert_eq!(
+            verifier.describe(),
+            "webhooks signed with a secret of the fingerprint 96ad2ccd"
+        );
     }
 
     #[test]

@@ -10,6 +10,7 @@ use crate::config::{bearer, secret_header};
 #[derive(Debug)]
 pub struct SupabaseKey {
     headers: HeaderMap,
+    kind: &'static str,
 }
 
 impl SupabaseKey {
@@ -25,23 +26,33 @@ impl SupabaseKey {
                 "holds a publishable key, which may not write; use the secret key (sb_secret_…)",
             );
         }
-        if !text.starts_with("sb_secret_") {
-            match legacy_role(text).ok_or(WANTED)?.as_str() {
-                "service_role" => headers.insert(AUTHORIZATION, bearer(text)?),
-                "anon" => {
-                    return Err(
-                        "holds the anon key, which may not write; use the service_role key",
-                    );
-                }
-                _ => return Err(WANTED),
-            };
+        if text.starts_with("sb_secret_") {
+            return Ok(Self {
+                headers,
+                kind: "sb_secret",
+            });
         }
-        Ok(Self { headers })
+        match legacy_role(text).ok_or(WANTED)?.as_str() {
+            "service_role" => {
+                headers.insert(AUTHORIZATION, bearer(text)?);
+                Ok(Self {
+                    headers,
+                    kind: "service_role",
+                })
+            }
+            "anon" => Err("holds the anon key, which may not write; use the service_role key"),
+            _ => Err(WANTED),
+        }
     }
 
     /// The headers of every request.
-    pub fn into_headers(self) -> HeaderMap {
-        self.headers
+    pub fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    /// Which of Supabase's kinds it is, for the log.
+    pub fn kind(&self) -> &'static str {
+        self.kind
     }
 }
 
@@ -67,6 +78,7 @@ mod tests {
         let secret = SupabaseKey::parse("sb_secret_abc").unwrap();
         assert_eq!(secret.headers.len(), 1);
         assert_eq!(secret.headers["apikey"], "sb_secret_abc");
+        assert_eq!(secret.kind, "sb_secret");
         assert!(!format!("{secret:?}").contains("abc"));
         let legacy = SupabaseKey::parse(service_role).unwrap();
         assert_eq!(legacy.headers["apikey"], service_role);
@@ -74,6 +86,7 @@ mod tests {
             legacy.headers[AUTHORIZATION],
             format!("Bearer {service_role}")
         );
+        assert_eq!(legacy.kind, "service_role");
         assert!(SupabaseKey::parse(anon).unwrap_err().contains("anon key"));
     }
 }

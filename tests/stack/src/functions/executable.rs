@@ -1,6 +1,6 @@
 //! A function as a program of its own, which can crash.
 
-use std::{process::Command, time::Duration};
+use std::{fs, process::Command, time::Duration};
 
 use anyhow::{Result, bail, ensure};
 use http::StatusCode;
@@ -9,10 +9,11 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
+use super::footprint::{Footprint, peak_memory};
 use crate::process::{Log, Process, Stop};
 
-/// How long a function may take until it answers.
-const TIME_TO_START: Duration = Duration::from_secs(30);
+/// How long a function may take until it answers. `vercel dev` builds it first.
+const TIME_TO_START: Duration = Duration::from_mins(5);
 
 /// A program that answers at one URL until this is dropped, and does so again after a crash.
 pub struct Executable {
@@ -21,6 +22,7 @@ pub struct Executable {
     url: String,
     log: Log,
     process: Mutex<Process>,
+    cold_start: Duration,
 }
 
 impl Executable {
@@ -31,8 +33,10 @@ impl Executable {
         url: String,
         log: Log,
     ) -> Result<Self> {
+        let start = Instant::now();
         let process = run(name, &command, &url, &log).await?;
         Ok(Self {
+            cold_start: start.elapsed(),
             name,
             command,
             url,
@@ -44,6 +48,15 @@ impl Executable {
     /// Where it answers.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// What the program has cost so far.
+    pub async fn footprint(&self) -> Result<Footprint> {
+        Ok(Footprint {
+            payload: fs::metadata(self.command.get_program())?.len(),
+            cold_start: self.cold_start,
+            peak_memory: peak_memory(self.process.lock().await.id())?,
+        })
     }
 
     /// Ends the program with SIGKILL, starts it again, and waits until it answers.
@@ -61,14 +74,14 @@ async fn run(name: &'static str, command: &Command, url: &str, log: &Log) -> Res
     let status = loop {
         // `cargo lambda` starts the function at its first call, and answers when it is there.
         let left = deadline.saturating_duration_since(Instant::now());
-        if let Ok(Ok(answer)) = timeout(left, reqwest::get(url)).await {
+        if let Ok(Ok(answer)) = timeout(left, reqwest::get(format!("{url}/api/user/sync"))).await {
             break answer.status();
         }
         process.check_alive()?;
         if Instant::now() > deadline {
             bail!("{name} does not answer at {url}:\n{}", log.tail());
         }
-        sleep(Duration::from_millis(10)).await;
+        sleep(Duration::from_millis(1)).await;
     };
     // What answers is ours, and not a server that was on this port before.
     process.check_alive()?;

@@ -9,7 +9,7 @@ use axum::{
     extract::State,
 };
 use http::{Request, Response};
-use user_sync_core::{Function, Variables};
+use user_sync_core::{Function, LogFormat, Variables, init_log};
 
 use super::Environment;
 use crate::{process::Log, server::Server};
@@ -31,11 +31,7 @@ pub fn log() -> Log {
 static LOG: LazyLock<Log> = LazyLock::new(|| {
     let log = Log::default();
     let lines = log.clone();
-    tracing_subscriber::fmt()
-        .with_ansi(false)
-        .with_target(false)
-        .with_writer(move || LineWriter(lines.clone()))
-        .init();
+    init_log(LogFormat::Text, move || LineWriter(lines.clone()));
     log
 });
 

@@ -1,0 +1,136 @@
+//! The executables of the functions, as they are run here or as a platform's own tool builds them.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    sync::{Mutex, PoisonError},
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::Value;
+
+use super::Target;
+use crate::{
+    repository::{copy_repository, root},
+    tools,
+};
+
+/// Builds the executables of a target, once in this process, with progress on standard error: that
+/// of `user-sync`, and that of `clerk-webhook`. The handlers in process have none.
+pub fn build(target: Target) -> Result<[PathBuf; 2]> {
+    static BUILT: Mutex<BTreeMap<Target, [PathBuf; 2]>> = Mutex::new(BTreeMap::new());
+    let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(executables) = built.get(&target) {
+        return Ok(executables.clone());
+    }
+    let executables = match target {
+        Target::Vercel => [
+            build_binary("vercel-functions", "vercel-user-sync")?,
+            build_binary("vercel-functions", "vercel-clerk-webhook")?,
+        ],
+        Target::Lambda => [
+            build_binary("user-sync", "user-sync")?,
+            build_binary("clerk-webhook", "clerk-webhook")?,
+        ],
+        Target::VercelBuild => vercel_build()?,
+        Target::SamBuild => sam_build()?,
+        Target::VercelDev | Target::InProcess => bail!("{target} has no executables"),
+    };
+    for executable in &executables {
+        ensure!(
+            executable.exists(),
+            "{} was not built",
+            executable.display()
+        );
+    }
+    Ok(built.entry(target).or_insert(executables).clone())
+}
+
+/// Builds one binary of a package alone, as the platforms' tools do: packages that are built
+/// together unite their features.
+fn build_binary(package: &str, name: &str) -> Result<PathBuf> {
+    let output = Command::new("cargo")
+        .args(["build", "--message-format=json-render-diagnostics"])
+        .args(["--package", package, "--bin", name])
+        .current_dir(root())
+        .stderr(Stdio::inherit())
+        .output()
+        .context("cannot run cargo")?;
+    ensure!(output.status.success(), "cargo cannot build {name}");
+    String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .find_map(|message| Some(PathBuf::from(message["executable"].as_str()?)))
+        .with_context(|| format!("cargo has built no {name}"))
+}
+
+/// Where both platforms' tools build, so that what is common to both is built once.
+fn artefacts() -> PathBuf {
+    root().join("target/artefacts")
+}
+
+/// A copy of the repository that is linked to a Vercel project of no account.
+pub fn vercel_project() -> Result<PathBuf> {
+    let project = artefacts().join("vercel");
+    copy_repository(&project)?;
+    fs::create_dir_all(project.join(".vercel"))?;
+    fs::write(project.join(".vercel/project.json"), r#"{"settings":{}}"#)?;
+    Ok(project)
+}
+
+/// The Vercel CLI, in a project.
+pub fn vercel(project: &Path) -> Result<Command> {
+    let mut vercel = Command::new(tools::vercel()?);
+    vercel
+        .current_dir(project)
+        .env("PATH", tools::path_with(&[&tools::cargo_tools()?])?)
+        .env("CARGO_TARGET_DIR", artefacts())
+        .env("VERCEL_TELEMETRY_DISABLED", "1");
+    Ok(vercel)
+}
+
+fn vercel_build() -> Result<[PathBuf; 2]> {
+    let project = vercel_project()?;
+    eprintln!("vercel build --standalone …");
+    let mut command = vercel(&project)?;
+    command.args(["build", "--yes", "--standalone"]);
+    tools::run(&mut command, "the Vercel CLI")?;
+    let output = project.join(".vercel/output/functions/api");
+    Ok([
+        output.join("user/sync.func/executable"),
+        output.join("webhooks/clerk.func/executable"),
+    ])
+}
+
+/// Checks `template.yaml` with AWS's own linters.
+pub fn check_template() -> Result<()> {
+    sam("sam", &["validate", "--lint"])?;
+    sam("cfn-lint", &["template.yaml"])
+}
+
+fn sam_build() -> Result<[PathBuf; 2]> {
+    let output = artefacts().join("sam");
+    eprintln!("sam build …");
+    sam("sam", &["build", "--build-dir", &output.to_string_lossy()])?;
+    Ok([
+        output.join("UserSyncFunction/bootstrap"),
+        output.join("ClerkWebhookFunction/bootstrap"),
+    ])
+}
+
+/// Runs a program of AWS's, with no account.
+fn sam(program: &str, arguments: &[&str]) -> Result<()> {
+    let (sam_tools, cargo_tools) = (tools::sam_tools()?, tools::cargo_tools()?);
+    tools::run(
+        Command::new(sam_tools.join(program))
+            .args(arguments)
+            .current_dir(root())
+            .env("PATH", tools::path_with(&[&cargo_tools])?)
+            .env("CARGO_TARGET_DIR", artefacts())
+            .env("AWS_DEFAULT_REGION", "us-east-1")
+            .env("SAM_CLI_TELEMETRY", "0"),
+        "aws-sam-cli",
+    )
+}
