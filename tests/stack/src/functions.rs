@@ -241,15 +241,21 @@ async fn vercel_dev(environment: &Environment, log: &Log) -> Result<Arc<Running>
     Ok(Arc::new(Running::Executable(executable)))
 }
 
+/// `cargo lambda`, in the repository.
+pub fn cargo_lambda() -> Result<Command> {
+    let mut command = Command::new(tools::cargo_tools()?.join("cargo-lambda"));
+    command.arg("lambda").current_dir(root());
+    Ok(command)
+}
+
 async fn lambda(name: &'static str, environment: &Environment, log: &Log) -> Result<Running> {
     let port = port::free()?;
-    let mut command = Command::new(tools::cargo_tools()?.join("cargo-lambda"));
+    let mut command = cargo_lambda()?;
     command
-        .args(["lambda", "watch", "--quiet", "--ignore-changes"])
+        .args(["watch", "--quiet", "--ignore-changes"])
         .args(["--package", name, "--invoke-address", "127.0.0.1"])
         .args(["--invoke-port", &port.to_string()])
-        .envs(environment)
-        .current_dir(root());
+        .envs(environment);
     let url = format!("http://127.0.0.1:{port}/lambda-url/{name}");
     let executable = Executable::start(name, command, url, log.clone()).await?;
     Ok(Running::Executable(executable))

@@ -23,7 +23,9 @@ use tokio_postgres::types::ToSql;
 
 pub use clerk::Clerk;
 use clerk::WebhookEvent;
-pub use functions::{Environment, Footprint, Functions, Target, build, check_template};
+pub use functions::{
+    Environment, Footprint, Functions, Target, build, cargo_lambda, check_template,
+};
 pub use postgres::Postgres;
 pub use process::Log;
 pub use repository::{copy_repository, root};

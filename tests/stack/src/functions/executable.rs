@@ -1,6 +1,6 @@
 //! A function as a program of its own, which can crash.
 
-use std::{fs, process::Command, time::Duration};
+use std::{path::Path, process::Command, time::Duration};
 
 use anyhow::{Result, bail, ensure};
 use http::StatusCode;
@@ -9,7 +9,7 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use super::footprint::{Footprint, peak_memory};
+use super::footprint::Footprint;
 use crate::process::{Log, Process, Stop};
 
 /// How long a function may take until it answers. `vercel dev` builds it first.
@@ -52,11 +52,9 @@ impl Executable {
 
     /// What the program has cost so far.
     pub async fn footprint(&self) -> Result<Footprint> {
-        Ok(Footprint {
-            payload: fs::metadata(self.command.get_program())?.len(),
-            cold_start: self.cold_start,
-            peak_memory: peak_memory(self.process.lock().await.id())?,
-        })
+        let process = self.process.lock().await.id();
+        let executable = Path::new(self.command.get_program());
+        Footprint::of(executable, self.cold_start, process)
     }
 
     /// Ends the program with SIGKILL, starts it again, and waits until it answers.

@@ -1,6 +1,6 @@
 //! What a function costs its host.
 
-use std::{fs, time::Duration};
+use std::{fs, path::Path, time::Duration};
 
 use anyhow::{Context, Result};
 
@@ -13,11 +13,34 @@ pub struct Footprint {
     pub cold_start: Duration,
     /// The most memory that it held so far, in bytes.
     pub peak_memory: u64,
+    /// How long it has kept a core busy so far.
+    pub cpu_time: Duration,
 }
 
-/// The most memory that a process has held so far, in bytes. Linux alone tells it, and all that ships
-/// is for Linux.
-pub fn peak_memory(process: u32) -> Result<u64> {
+impl Footprint {
+    /// What a process has cost. Linux alone tells it, and all that ships is for Linux.
+    pub fn of(executable: &Path, cold_start: Duration, process: u32) -> Result<Self> {
+        Ok(Self {
+            payload: fs::metadata(executable)?.len(),
+            cold_start,
+            peak_memory: peak_memory(process)?,
+            cpu_time: cpu_time(process)?,
+        })
+    }
+}
+
+/// The sum of user and system time, which count in hundredths of a second: fields 14 and 15 of
+/// <https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html>.
+fn cpu_time(process: u32) -> Result<Duration> {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat"))?;
+    // The name of the program, in parentheses, may hold spaces.
+    let (_, fields) = stat.rsplit_once(") ").context("the process has ended")?;
+    let times = fields.split(' ').skip(11).take(2);
+    let hundredths: u64 = times.filter_map(|time| time.parse::<u64>().ok()).sum();
+    Ok(Duration::from_millis(hundredths * 10))
+}
+
+fn peak_memory(process: u32) -> Result<u64> {
     let status = fs::read_to_string(format!("/proc/{process}/status"))?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     let kibibytes = line

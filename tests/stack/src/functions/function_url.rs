@@ -4,7 +4,6 @@
 //! <https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html>
 
 use std::{
-    fs,
     net::Ipv4Addr,
     path::{Path, PathBuf},
     process::Command,
@@ -33,7 +32,7 @@ use tokio::{
 
 use super::{
     Environment,
-    footprint::{Footprint, child_of, peak_memory},
+    footprint::{Footprint, child_of},
 };
 use crate::{
     port,
@@ -114,12 +113,8 @@ impl FunctionUrl {
 
     /// What the first of the environments has cost so far.
     pub fn footprint(&self) -> Result<Footprint> {
-        let emulator = self.emulators[0].id();
-        Ok(Footprint {
-            payload: fs::metadata(&self.bootstrap)?.len(),
-            cold_start: self.cold_start,
-            peak_memory: peak_memory(child_of(emulator)?)?,
-        })
+        let process = child_of(self.emulators[0].id())?;
+        Footprint::of(&self.bootstrap, self.cold_start, process)
     }
 
     /// The URL.
