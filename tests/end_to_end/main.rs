@@ -43,7 +43,7 @@ const SCENARIOS: &[(&str, Scenario)] = &[
     scenario!(Shared healing::a_page_load_by_cookie_heals_too),
     scenario!(Shared healing::many_page_loads_at_once_make_one_row),
     scenario!(Shared healing::many_copies_of_a_webhook_at_once_leave_one_receipt),
-    scenario!(Shared healing::the_signature_of_a_webhook_counts_and_not_its_content_type),
+    scenario!(Shared healing::the_exact_bytes_of_a_webhook_count_however_they_are_written),
     scenario!(Shared healing::a_user_whom_clerk_does_not_know_is_gone_and_not_remembered),
     scenario!(Lone healing::a_users_own_table_heals_by_other_sql_alone),
     scenario!(Shared shapes::a_user_of_every_shape_becomes_the_right_row_on_either_path),
