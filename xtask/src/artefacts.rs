@@ -56,7 +56,9 @@ async fn measure(target: Target) -> Result<()> {
     for (function, calls) in [(0, 2 * CALLS), (1, CALLS)] {
         let (name, footprint) = after[function];
         cold_starts[function].push(footprint.cold_start);
-        let cpu_time = footprint.cpu_time - before[function].1.cpu_time;
+        let cpu_time = footprint
+            .cpu_time
+            .saturating_sub(before[function].1.cpu_time);
         println!(
             "{name:14} {:>7.1} MB {:>9} ms {:>10.1} MB {:>11.2} ms",
             megabytes(footprint.payload),

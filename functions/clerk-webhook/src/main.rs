@@ -5,8 +5,7 @@ use user_sync_core::{ClerkWebhook, Function, start};
 
 #[tokio::main]
 async fn main() -> Result<(), Error> {
-    cloudwatch::init();
-    let clerk_webhook = start::<ClerkWebhook>();
+    let clerk_webhook = start::<ClerkWebhook>(cloudwatch::init);
     run(service_fn(move |request: Request| async move {
         let request = request.map(|body| body.to_vec().into());
         let response = clerk_webhook.handle(request).await;

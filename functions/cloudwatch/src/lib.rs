@@ -18,6 +18,7 @@ use tracing_subscriber::{
     fmt::{FmtContext, FormatEvent, FormatFields, format::Writer},
     registry::LookupSpan,
 };
+use user_sync_core::{LogFormat, init_log};
 
 /// What all metrics of this project are found under.
 const NAMESPACE: &str = "UserSync";
@@ -35,15 +36,17 @@ const WORDS: [(&str, &str, &str); 2] = [
     ("upstream_error", "UpstreamErrors", "Service"),
 ];
 
-/// Logs for CloudWatch from here on, where the Lambda function's log format is JSON; otherwise the
-/// function's own logging is set up later. To be called before anything else.
-pub fn init() {
+/// Logs for CloudWatch from here on, where the log format of the Lambda function is JSON, and otherwise
+/// as on any platform.
+pub fn init(format: LogFormat) {
     let is_set = |name, value| env::var(name).is_ok_and(|set| set == value);
     if is_set("AWS_LAMBDA_LOG_FORMAT", "JSON") {
         let function_name = env::var("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_default();
         tracing_subscriber::fmt()
             .event_format(Lines { function_name })
             .init();
+    } else {
+        init_log(format);
     }
 }
 

@@ -28,6 +28,6 @@ mod user_sync;
 
 pub use clerk_webhook::ClerkWebhook;
 pub use config::{ConfigError, Variables};
-pub use log::{LogFormat, init as init_log};
+pub use log::{LogFormat, init as init_log, init_with as init_log_with};
 pub use start::{Function, start};
 pub use user_sync::UserSync;

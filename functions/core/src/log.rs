@@ -4,7 +4,7 @@
 //! text does not show: `users_healed`, `users_refreshed` and `sync_duration_ms` of a synced user,
 //! `webhook_outcome` of an event, `upstream_error` (`clerk` or `supabase`) of a failed request.
 
-use std::str::FromStr;
+use std::{io, str::FromStr};
 
 use tracing_subscriber::fmt::{MakeWriter, format};
 
@@ -30,22 +30,26 @@ impl FromStr for LogFormat {
     }
 }
 
-/// Writes all that is logged from here on, in every thread of the process, to `writer`. A second call
-/// in one process changes nothing.
-pub fn init(format: LogFormat, writer: impl for<'a> MakeWriter<'a> + Send + Sync + 'static) {
+/// Writes all that is logged from here on, in every thread of the process, to standard output. To be
+/// called once.
+pub fn init(format: LogFormat) {
+    init_with(format, io::stdout);
+}
+
+/// As [`init`] does, to another place.
+pub fn init_with(format: LogFormat, writer: impl for<'a> MakeWriter<'a> + Send + Sync + 'static) {
     let lines = tracing_subscriber::fmt()
         .with_ansi(false)
         .with_target(false)
         .with_writer(writer);
-    // The error says that somebody else has set up logging, who then has the say.
-    let _already_set = match format {
+    match format {
         LogFormat::Text => {
             let message = format::debug_fn(|line, field, value| match field.name() {
                 "message" => write!(line, "{value:?}"),
                 _ => Ok(()),
             });
-            lines.fmt_fields(message).try_init()
+            lines.fmt_fields(message).init();
         }
-        LogFormat::Json => lines.json().try_init(),
-    };
+        LogFormat::Json => lines.json().init(),
+    }
 }

@@ -206,11 +206,19 @@ impl Problem {
         }
     }
 
-    /// The outside service that did not do its part.
-    fn failed_service(&self) -> Option<&'static str> {
+    /// The outside service that did not do its part, as it is counted.
+    fn upstream_error(&self) -> Option<&'static str> {
         match self {
             Self::Session(SessionError::Clerk(_)) | Self::Clerk(_) => Some("clerk"),
-            Self::Supabase(_) => Some("supabase"),
+            Self::Supabase(error) => match error {
+                SupabaseError::NotStorable { .. } => None,
+                SupabaseError::Busy { .. }
+                | SupabaseError::Failed { .. }
+                | SupabaseError::NoAnswer(_)
+                | SupabaseError::NotMigrated { .. }
+                | SupabaseError::Refused { .. }
+                | SupabaseError::Unreadable(_) => Some("supabase"),
+            },
             Self::MethodNotAllowed
             | Self::BodyTooLarge { .. }
             | Self::Session(_)
@@ -218,6 +226,21 @@ impl Problem {
             | Self::UserUnknown(_)
             | Self::Signature(_)
             | Self::EventRejected { .. } => None,
+        }
+    }
+
+    /// What became of an event, where that is known for good.
+    fn webhook_outcome(&self) -> Option<&'static str> {
+        match self {
+            Self::EventRejected { .. } => Some("rejected"),
+            Self::MethodNotAllowed
+            | Self::BodyTooLarge { .. }
+            | Self::Session(_)
+            | Self::UserDeleted(_)
+            | Self::UserUnknown(_)
+            | Self::Signature(_)
+            | Self::Clerk(_)
+            | Self::Supabase(_) => None,
         }
     }
 
@@ -239,19 +262,20 @@ impl Problem {
             .map(|hint| format!(" (hint: {hint})"))
             .unwrap_or_default();
         let status = status.as_u16();
-        match status {
-            500.. => tracing::error!(
-                upstream_error = self.failed_service(),
-                "[{label}] {status}: {self}{hint}"
-            ),
-            410 | 422 => {
-                let is_rejected = matches!(self, Self::EventRejected { .. });
-                tracing::warn!(
-                    webhook_outcome = is_rejected.then_some("rejected"),
+        let (upstream_error, webhook_outcome) = (self.upstream_error(), self.webhook_outcome());
+        macro_rules! log {
+            ($level:ident) => {
+                tracing::$level!(
+                    upstream_error,
+                    webhook_outcome,
                     "[{label}] {status}: {self}{hint}"
-                );
-            }
-            _ => tracing::info!("[{label}] {status}: {self}{hint}"),
+                )
+            };
+        }
+        match status {
+            500.. => log!(error),
+            410 | 422 => log!(warn),
+            _ => log!(info),
         }
     }
 }

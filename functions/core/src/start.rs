@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::{Request, Response};
 
-use crate::{config::Variables, log};
+use crate::{config::Variables, log::LogFormat};
 
 /// A function that a platform runs: built once, then asked many times, at once.
 pub trait Function: Send + Sync + Sized + 'static {
@@ -22,9 +22,9 @@ pub trait Function: Send + Sync + Sized + 'static {
 }
 
 /// Builds a function from the environment of the process, for as long as it lives, and logs what
-/// it will use. Where a variable is missing or malformed, says so on standard error and ends the
+/// it will use, once `init_log` has set up logging. Where a variable is missing or malformed, says so on standard error and ends the
 /// process with code 1.
-pub fn start<F: Function>() -> &'static F {
+pub fn start<F: Function>(init_log: fn(LogFormat)) -> &'static F {
     let read = Variables::read(
         |name| std::env::var(name).ok(),
         |variables| {
@@ -35,7 +35,7 @@ pub fn start<F: Function>() -> &'static F {
     );
     match read {
         Ok((format, function)) => {
-            log::init(format, std::io::stdout);
+            init_log(format);
             let (label, version, commit) = (F::LABEL, env!("CARGO_PKG_VERSION"), env!("COMMIT"));
             tracing::info!("[{label}] {version} ({commit}): {}", function.describe());
             Box::leak(Box::new(function))

@@ -5,8 +5,7 @@ use user_sync_core::{Function, UserSync, start};
 
 #[tokio::main]
 async fn main() -> Result<(), Error> {
-    cloudwatch::init();
-    let user_sync = start::<UserSync>();
+    let user_sync = start::<UserSync>(cloudwatch::init);
     run(service_fn(move |request: Request| async move {
         let request = request.map(|body| body.to_vec().into());
         let response = user_sync.handle(request).await;

@@ -46,7 +46,7 @@ fn at_once(target: Target) -> usize {
 }
 
 /// How many histories a stack sees before the next one takes its place.
-const ON_ONE_STACK: u64 = 1_000;
+const ON_ONE_STACK: usize = 1_000;
 
 /// What is to be played.
 pub struct Options {
@@ -73,18 +73,18 @@ pub async fn run(
     let mut seeds = (options.seed..last).take_while(|_| !is_over()).peekable();
     while seeds.peek().is_some() {
         let stage = Arc::new(Stage::start(options.target).await?);
+        let mut seeds = seeds.by_ref().take(ON_ONE_STACK);
         let mut under_way = JoinSet::new();
-        let mut left = ON_ONE_STACK;
         let mut played = 0;
         loop {
-            while left > 0 && under_way.len() < at_once(options.target) {
-                let Some(seed) = seeds.next() else { break };
+            while under_way.len() < at_once(options.target)
+                && let Some(seed) = seeds.next()
+            {
                 let stage = Arc::clone(&stage);
                 under_way.spawn(async move {
                     let result = History::play(&stage, &generate(seed, STEPS)).await;
                     result.map_err(|error| (seed, error))
                 });
-                left -= 1;
             }
             let Some(result) = under_way.join_next().await else {
                 break;

@@ -38,13 +38,13 @@ impl Failure {
         failure.try_with(&stage, &whole).await;
         let mut size = failure.steps.len() / 2;
         while size > 0 && failure.fails_alone {
-            let mut start = 0;
+            // The first step stays: without a user there is nobody whom the others can be about.
+            let mut start = 1;
             while start < failure.steps.len() {
                 let mut fewer = failure.steps.clone();
                 fewer.drain(start..(start + size).min(fewer.len()));
-                // Without a first user there is nobody whom the steps can be about.
-                if start == 0 || !failure.try_with(&stage, &fewer).await {
-                    start += if start == 0 { 1 } else { size };
+                if !failure.try_with(&stage, &fewer).await {
+                    start += size;
                 }
             }
             size /= 2;

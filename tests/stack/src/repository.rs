@@ -1,8 +1,8 @@
 //! The repository that all of this is about.
 
-use std::{fs, path::Path, process::Command};
+use std::{collections::BTreeSet, fs, path::Path, process::Command};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 /// The root of the repository.
 pub fn root() -> &'static Path {
@@ -10,28 +10,37 @@ pub fn root() -> &'static Path {
     here.ancestors().nth(2).unwrap_or(here)
 }
 
-/// Copies the files that git knows or would know, those that have changed since the last time. What
-/// the copy holds beside them stays, but for the migrations: each file there is run.
+/// Copies the files that git knows or would know, those that have changed since the last time, and
+/// removes those that it knows no more. What else the copy holds stays.
 pub fn copy_repository(to: &Path) -> Result<()> {
-    let migrations = to.join("supabase/migrations");
-    if migrations.exists() {
-        fs::remove_dir_all(migrations)?;
-    }
     let listed = Command::new("git")
         .args(["ls-files", "--cached", "--others", "--exclude-standard"])
         .current_dir(root())
         .output()
         .context("cannot run git")?;
-    for name in String::from_utf8(listed.stdout)?.lines() {
-        // A file that was deleted and not yet committed is known to git, and not there.
-        let Ok(text) = fs::read(root().join(name)) else {
-            continue;
-        };
-        let copy = to.join(name);
+    ensure!(
+        listed.status.success(),
+        "git cannot list the files of the repository: {}",
+        String::from_utf8_lossy(&listed.stderr)
+    );
+    let names = String::from_utf8(listed.stdout)?;
+    // A file that was deleted and not yet committed is known to git, and not there.
+    let is_there = |name: &&str| root().join(name).exists();
+    let names: BTreeSet<_> = names.lines().filter(is_there).collect();
+    fs::create_dir_all(to)?;
+    let list = to.join(".copied");
+    for name in fs::read_to_string(&list).unwrap_or_default().lines() {
+        if !names.contains(name) {
+            fs::remove_file(to.join(name))?;
+        }
+    }
+    for name in &names {
+        let (text, copy) = (fs::read(root().join(name))?, to.join(name));
         if fs::read(&copy).ok().as_ref() != Some(&text) {
             fs::create_dir_all(copy.parent().unwrap_or(to))?;
             fs::write(copy, text)?;
         }
     }
-    Ok(())
+    let names: Vec<_> = names.into_iter().collect();
+    Ok(fs::write(list, names.join("\n"))?)
 }

@@ -93,9 +93,9 @@ pub fn vercel(project: &Path) -> Result<Command> {
 
 fn vercel_build() -> Result<[PathBuf; 2]> {
     let project = vercel_project()?;
-    eprintln!("vercel build --standalone …");
+    eprintln!("vercel build --prod --standalone …");
     let mut command = vercel(&project)?;
-    command.args(["build", "--yes", "--standalone"]);
+    command.args(["build", "--prod", "--yes", "--standalone"]);
     tools::run(&mut command, "the Vercel CLI")?;
     let output = project.join(".vercel/output/functions/api");
     Ok([

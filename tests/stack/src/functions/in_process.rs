@@ -9,7 +9,7 @@ use axum::{
     extract::State,
 };
 use http::{Request, Response};
-use user_sync_core::{Function, LogFormat, Variables, init_log};
+use user_sync_core::{Function, LogFormat, Variables, init_log_with};
 
 use super::Environment;
 use crate::{process::Log, server::Server};
@@ -31,7 +31,7 @@ pub fn log() -> Log {
 static LOG: LazyLock<Log> = LazyLock::new(|| {
     let log = Log::default();
     let lines = log.clone();
-    init_log(LogFormat::Text, move || LineWriter(lines.clone()));
+    init_log_with(LogFormat::Text, move || LineWriter(lines.clone()));
     log
 });
 
