@@ -235,7 +235,9 @@ async fn vercel_dev(environment: &Environment, log: &Log) -> Result<Arc<Running>
     let mut command = build::vercel(&project)?;
     command
         .args(["dev", "--local", "--yes"])
-        .args(["--listen", &format!("127.0.0.1:{port}")]);
+        .args(["--listen", &format!("127.0.0.1:{port}")])
+        // It builds as `cargo build` does, and finds most of it built.
+        .env("CARGO_TARGET_DIR", root().join("target"));
     let url = format!("http://127.0.0.1:{port}");
     let executable = Executable::start("vercel dev", command, url, log.clone()).await?;
     Ok(Arc::new(Running::Executable(executable)))
