@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path, time::Duration};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 /// What one instance of a function took.
 #[derive(Clone, Copy, Debug)]
@@ -49,9 +49,16 @@ fn peak_memory(process: u32) -> Result<u64> {
     Ok(kibibytes.trim().parse::<u64>()? * 1024)
 }
 
-/// The first process that a process has started.
-pub fn child_of(process: u32) -> Result<u32> {
-    let children = fs::read_to_string(format!("/proc/{process}/task/{process}/children"))?;
-    let child = children.split_whitespace().next();
-    Ok(child.context("it has started no process")?.parse()?)
+/// The process in which another one has started an executable, from whichever of its threads.
+pub fn child_of(process: u32, executable: &Path) -> Result<u32> {
+    let executable = fs::canonicalize(executable)?;
+    for thread in fs::read_dir(format!("/proc/{process}/task"))? {
+        let children = fs::read_to_string(thread?.path().join("children"))?;
+        for child in children.split_whitespace() {
+            if fs::read_link(format!("/proc/{child}/exe")).ok().as_ref() == Some(&executable) {
+                return Ok(child.parse()?);
+            }
+        }
+    }
+    bail!("process {process} does not run {}", executable.display())
 }

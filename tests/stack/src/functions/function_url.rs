@@ -113,7 +113,7 @@ impl FunctionUrl {
 
     /// What the first of the environments has cost so far.
     pub fn footprint(&self) -> Result<Footprint> {
-        let process = child_of(self.emulators[0].id())?;
+        let process = child_of(self.emulators[0].id(), &self.bootstrap)?;
         Footprint::of(&self.bootstrap, self.cold_start, process)
     }
 
