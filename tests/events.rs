@@ -1,5 +1,6 @@
 //! The event files of `tests/events`, through `cargo lambda invoke`. Words stand there in place of
-//! what is secret or of its time; with these a function answers 401.
+//! what is secret or of its time; with these a function answers 401. While `cargo lambda invoke` is
+//! waited for, another thread serves Supabase and Clerk.
 
 use std::{fs, path::Path};
 
@@ -8,7 +9,7 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
 use stack::{Log, Stack, Target, cargo_lambda, clerk::Delivery};
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn user_sync_takes_each_of_its_events() -> Result<()> {
     let stack = Stack::start(Target::Lambda, &Log::default()).await?;
     stack.clerk.set_delivery(Delivery::Drop);
@@ -33,7 +34,7 @@ async fn user_sync_takes_each_of_its_events() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn clerk_webhook_takes_each_of_its_events() -> Result<()> {
     let stack = Stack::start(Target::Lambda, &Log::default()).await?;
     for (file, outcome) in [
