@@ -17,7 +17,7 @@ use crate::test::cargo;
 /// Builds as Vercel does, and tests it.
 pub async fn vercel() -> Result<()> {
     cargo("test --test end_to_end vercel_build:: -- --ignored")?;
-    cargo("test --test vercel_dev -- --ignored")?;
+    cargo("test --test vercel -- --ignored")?;
     measure(Target::VercelBuild).await
 }
 

@@ -190,15 +190,11 @@ impl Problem {
                 | ClerkError::Unreadable(_) => None,
             },
             Self::Session(_) => Some((WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))),
-            Self::Supabase(error) => match error {
-                SupabaseError::NotStorable { .. } => None,
-                SupabaseError::Busy { .. }
-                | SupabaseError::Failed { .. }
-                | SupabaseError::NoAnswer(_)
-                | SupabaseError::NotMigrated { .. }
-                | SupabaseError::Refused { .. }
-                | SupabaseError::Unreadable(_) => Some(come_back_in(error.retry_after())),
-            },
+            // A user who cannot be stored is no better stored later.
+            Self::Supabase(error) => {
+                let may_work_later = self.upstream_error().is_some();
+                may_work_later.then(|| come_back_in(error.retry_after()))
+            }
             Self::BodyTooLarge { .. }
             | Self::UserDeleted(_)
             | Self::UserUnknown(_)

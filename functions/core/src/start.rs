@@ -22,8 +22,8 @@ pub trait Function: Send + Sync + Sized + 'static {
 }
 
 /// Builds a function from the environment of the process, for as long as it lives, and logs what
-/// it will use, once `init_log` has set up logging. Where a variable is missing or malformed, says so on standard error and ends the
-/// process with code 1.
+/// it will use, once `init_log` has set up logging. Where a variable is missing or malformed, says
+/// so on standard error and ends the process with code 1.
 pub fn start<F: Function>(init_log: fn(LogFormat)) -> &'static F {
     let read = Variables::read(
         |name| std::env::var(name).ok(),

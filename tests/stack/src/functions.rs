@@ -108,12 +108,7 @@ impl Functions {
             }
             Target::VercelDev => {
                 let both = vercel_dev(environment, &log).await?;
-                return Ok(Self {
-                    target,
-                    user_sync: Arc::clone(&both),
-                    clerk_webhook: both,
-                    log,
-                });
+                (Arc::clone(&both), both)
             }
             Target::SamBuild => {
                 let [user_sync, clerk_webhook] = build(target)?;
@@ -121,8 +116,8 @@ impl Functions {
                 let clerk_webhook =
                     FunctionUrl::start("clerk-webhook", &clerk_webhook, environment, &log);
                 (
-                    Running::FunctionUrl(user_sync.await?),
-                    Running::FunctionUrl(clerk_webhook.await?),
+                    Arc::new(Running::FunctionUrl(user_sync.await?)),
+                    Arc::new(Running::FunctionUrl(clerk_webhook.await?)),
                 )
             }
             Target::InProcess => {
@@ -130,15 +125,15 @@ impl Functions {
                 let user_sync = in_process::serve::<UserSync>(environment).await?;
                 let clerk_webhook = in_process::serve::<ClerkWebhook>(environment).await?;
                 (
-                    Running::InProcess(user_sync),
-                    Running::InProcess(clerk_webhook),
+                    Arc::new(Running::InProcess(user_sync)),
+                    Arc::new(Running::InProcess(clerk_webhook)),
                 )
             }
         };
         Ok(Self {
             target,
-            user_sync: Arc::new(user_sync),
-            clerk_webhook: Arc::new(clerk_webhook),
+            user_sync,
+            clerk_webhook,
             log,
         })
     }
@@ -213,7 +208,7 @@ async fn vercel(
     executable: &Path,
     environment: &Environment,
     log: &Log,
-) -> Result<Running> {
+) -> Result<Arc<Running>> {
     let port = port::free()?;
     let mut command = Command::new(executable);
     command
@@ -221,7 +216,7 @@ async fn vercel(
         .env("VERCEL_DEV_PORT", port.to_string());
     let url = format!("http://127.0.0.1:{port}");
     let executable = Executable::start(name, command, url, log.clone()).await?;
-    Ok(Running::Executable(executable))
+    Ok(Arc::new(Running::Executable(executable)))
 }
 
 async fn vercel_dev(environment: &Environment, log: &Log) -> Result<Arc<Running>> {
@@ -250,7 +245,7 @@ pub fn cargo_lambda() -> Result<Command> {
     Ok(command)
 }
 
-async fn lambda(name: &'static str, environment: &Environment, log: &Log) -> Result<Running> {
+async fn lambda(name: &'static str, environment: &Environment, log: &Log) -> Result<Arc<Running>> {
     let port = port::free()?;
     let mut command = cargo_lambda()?;
     command
@@ -260,5 +255,5 @@ async fn lambda(name: &'static str, environment: &Environment, log: &Log) -> Res
         .envs(environment);
     let url = format!("http://127.0.0.1:{port}/lambda-url/{name}");
     let executable = Executable::start(name, command, url, log.clone()).await?;
-    Ok(Running::Executable(executable))
+    Ok(Arc::new(Running::Executable(executable)))
 }
