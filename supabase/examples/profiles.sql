@@ -96,9 +96,12 @@ begin
     and (other.changed_at is null or other.changed_at <= mapped.changed_at)
   returning array[other.clerk_user_id] into displaced;
 
+  -- An older one who has taken it since then stands in the way of the insert, and the write is made
+  -- again.
   if displaced is null and exists (
     select from public.profiles as other
     where other.email = mapped.email and other.clerk_user_id <> mapped.clerk_user_id
+      and other.changed_at > mapped.changed_at
   ) then
     displaced := array[mapped.clerk_user_id];
     mapped.email := public.user_sync_no_email(mapped.clerk_user_id);
