@@ -220,7 +220,7 @@ async fn vercel(
 }
 
 async fn vercel_dev(environment: &Environment, log: &Log) -> Result<Arc<Running>> {
-    let project = build::vercel_project()?;
+    let project = build::vercel_project("dev")?;
     let variables = environment.iter().map(|(name, value)| {
         let value = value.replace('\n', "\\n");
         format!("{name}=\"{value}\"\n")

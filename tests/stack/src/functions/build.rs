@@ -71,9 +71,10 @@ fn artefacts() -> PathBuf {
     root().join("target/artefacts")
 }
 
-/// A copy of the repository that is linked to a Vercel project of no account.
-pub fn vercel_project() -> Result<PathBuf> {
-    let project = artefacts().join("vercel");
+/// A copy of the repository that is linked to a Vercel project of no account. Each command of the
+/// CLI has one of its own: they clear each other's output.
+pub fn vercel_project(command: &str) -> Result<PathBuf> {
+    let project = artefacts().join(format!("vercel-{command}"));
     copy_repository(&project)?;
     fs::create_dir_all(project.join(".vercel"))?;
     fs::write(project.join(".vercel/project.json"), r#"{"settings":{}}"#)?;
@@ -92,7 +93,7 @@ pub fn vercel(project: &Path) -> Result<Command> {
 }
 
 fn vercel_build() -> Result<[PathBuf; 2]> {
-    let project = vercel_project()?;
+    let project = vercel_project("build")?;
     eprintln!("vercel build --prod --standalone …");
     let mut command = vercel(&project)?;
     command.args(["build", "--prod", "--yes", "--standalone"]);
