@@ -10,10 +10,12 @@ const MAPPING: &str = "supabase/examples/profiles.sql";
 
 const TABLE_AS_IT_WAS: &str = "tests/profiles.sql";
 const RULES: &str = "supabase/migrations/20261123000001_user_sync.sql";
+const HEALTH: &str = "supabase/migrations/20261124000000_user_sync_health.sql";
 
-async fn start() -> Database {
+/// A database whose users are profiles, as the role that the functions call with.
+pub async fn start() -> Database {
     let postgres = Postgres::start(Log::default()).await.unwrap();
-    for file in [TABLE_AS_IT_WAS, MAPPING, RULES] {
+    for file in [TABLE_AS_IT_WAS, MAPPING, RULES, HEALTH] {
         postgres.run_sql(file).await.unwrap();
     }
     Database::on(postgres).await
