@@ -1,0 +1,55 @@
+import { ago } from '@/app/ago'
+import { Glyph, type Tone } from '@/app/glyph'
+import type { Health } from '@/data/health'
+
+/** The one sentence that says whether the webhooks work, in colour, sign and words. */
+export function VerdictBanner({ health }: { health: Health }) {
+  const { tone, opening, rest } = verdictOf(health)
+  return (
+    <p className={`verdict ${tone}`}>
+      <Glyph tone={tone} />
+      <span>
+        <strong>{opening}</strong> {rest}
+      </span>
+    </p>
+  )
+}
+
+type Verdict = { tone: Tone; opening: string; rest: string }
+
+export function verdictOf(health: Health): Verdict {
+  switch (health.verdict) {
+    case 'working':
+      return {
+        tone: 'good',
+        opening: 'Webhooks look healthy:',
+        rest: `${number(health.arrived)} arrived in the last 24 hours, and nobody had to be healed.`,
+      }
+    case 'leaking':
+      return {
+        tone: 'warning',
+        opening: 'Some webhooks are lost:',
+        rest:
+          `${users(health.lost)} had to be healed in the last 24 hours, while ` +
+          `${number(health.arrived)} ${health.arrived === 1 ? 'webhook' : 'webhooks'} arrived.`,
+      }
+    case 'silent':
+      return {
+        tone: 'bad',
+        opening: 'Webhooks look broken:',
+        rest:
+          `${users(health.lost_since_last_webhook)} had to be healed since the last webhook ` +
+          `arrived (${health.last_webhook_at ? ago(health.last_webhook_at) : 'none ever arrived'}). ` +
+          'Check the endpoint in Clerk: its URL, its signing secret, and whether it is enabled.',
+      }
+    case 'quiet':
+      return {
+        tone: 'neutral',
+        opening: 'Nothing to judge by:',
+        rest: 'no user signed up or changed in the last 24 hours.',
+      }
+  }
+}
+
+const number = (count: number) => count.toLocaleString('en')
+const users = (count: number) => `${number(count)} ${count === 1 ? 'user' : 'users'}`

@@ -1,0 +1,65 @@
+'use client'
+
+import { useRouter } from 'next/navigation'
+import { useEffect, useState, useTransition } from 'react'
+import { pathName } from '@/app/path-name'
+import { useUserSync } from '@/components/providers/user-sync-provider'
+import type { Member } from '@/data/members'
+
+const PAUSE_MS = 2_000
+
+/** Reads the list again while somebody in it is an orphan, and says aloud who was healed. */
+export function HealWatch({ members, visitorId }: { members: Member[]; visitorId: string }) {
+  const router = useRouter()
+  const [isRefreshing, startRefresh] = useTransition()
+  const { status } = useUserSync()
+  const orphans = members.filter(({ state }) => state.is === 'orphan')
+  const hasOrphans = orphans.length > 0
+  const isVisitorOrphan = orphans.some(({ id }) => id === visitorId)
+
+  // The visitor's own row is there as soon as the provider says so.
+  const isVisitorDone = isVisitorOrphan && (status === 'ready' || status === 'deleted')
+  useEffect(() => {
+    if (isVisitorDone) startRefresh(() => router.refresh())
+  }, [isVisitorDone, router])
+
+  // Other orphans heal elsewhere. One refresh at a time, and none that nobody sees.
+  useEffect(() => {
+    if (!hasOrphans || isRefreshing) return
+    let timer: ReturnType<typeof setTimeout>
+    const wait = () => {
+      clearTimeout(timer)
+      if (document.hidden) return
+      timer = setTimeout(() => startRefresh(() => router.refresh()), PAUSE_MS)
+    }
+    wait()
+    document.addEventListener('visibilitychange', wait)
+    return () => {
+      clearTimeout(timer)
+      document.removeEventListener('visibilitychange', wait)
+    }
+  }, [hasOrphans, isRefreshing, router])
+
+  return (
+    <p className="visually-hidden" role="status">
+      {useAnnouncement(members)}
+    </p>
+  )
+}
+
+/** Who was an orphan in the list before this one, and is none any more. */
+function useAnnouncement(members: Member[]): string {
+  const [before, setBefore] = useState(members)
+  const [announcement, setAnnouncement] = useState('')
+  if (before !== members) {
+    const orphans = before.filter(({ state }) => state.is === 'orphan').map(({ id }) => id)
+    const healed = members.flatMap(({ id, name, state }) =>
+      orphans.includes(id) && state.is === 'synced'
+        ? `${name} is healed: in the table by ${pathName[state.by].toLowerCase()}.`
+        : [],
+    )
+    setBefore(members)
+    if (healed.length > 0) setAnnouncement(healed.join(' '))
+  }
+  return announcement
+}

@@ -1,0 +1,57 @@
+'use server'
+
+import { auth } from '@clerk/nextjs/server'
+import { refresh } from 'next/cache'
+
+const firstNames =
+  'Ada Alan Barbara Claude Donald Edsger Frances Grace Hedy Joan Katherine Leslie Margaret Niklaus Radia Tim'
+const lastNames =
+  'Allen Backus Clarke Hamilton Hopper Johnson Kernighan Lamport Liskov Lovelace Milner Naur Perlman Shannon Turing Wirth'
+
+/** Signs somebody up, and says so. Only this one webhook is lost. */
+export async function signUp(delivery: 'deliver' | 'drop'): Promise<string> {
+  await auth.protect()
+  const [first, last] = [oneOf(firstNames), oneOf(lastNames)]
+  await control('PUT', '/webhooks', { delivery })
+  try {
+    await control('POST', '/users', {
+      first_name: first,
+      last_name: last,
+      email: `${first}.${last}@example.com`.toLowerCase(),
+    })
+  } finally {
+    await control('PUT', '/webhooks', { delivery: 'deliver' })
+  }
+  refresh()
+  const fate = delivery === 'deliver' ? 'is on its way' : 'was lost'
+  return `${first} ${last} signed up, and the webhook that tells of it ${fate}.`
+}
+
+/** Calls `user-sync` as this user's browser would. The answer is empty where that went well. */
+export async function openPageAs(userId: string): Promise<string> {
+  await auth.protect()
+  const session = await control('POST', `/users/${encodeURIComponent(userId)}/session`)
+  const response = await fetch(process.env.USER_SYNC_URL ?? '', {
+    method: 'POST',
+    headers: { Authorization: `Bearer ${await session.text()}` },
+  })
+  refresh()
+  return response.ok ? '' : `user-sync answered ${response.status}`
+}
+
+async function control(method: string, path: string, body?: object): Promise<Response> {
+  const response = await fetch(`${process.env.CLERK_CONTROL_URL}${path}`, {
+    method,
+    ...(body && {
+      headers: { 'Content-Type': 'application/json' },
+      body: JSON.stringify(body),
+    }),
+  })
+  if (response.ok) return response
+  throw new Error(`CLERK_CONTROL_URL answered ${response.status} to ${method} ${path}`)
+}
+
+function oneOf(names: string): string {
+  const all = names.split(' ')
+  return all[Math.floor(Math.random() * all.length)] ?? ''
+}

@@ -1,0 +1,14 @@
+'use client'
+
+import { type ReactNode, useState } from 'react'
+
+/** A row that lights up for a moment when its orphan is healed. */
+export function MemberRow({ isOrphan, children }: { isOrphan: boolean; children: ReactNode }) {
+  const [wasOrphan, setWasOrphan] = useState(isOrphan)
+  const [isHealed, setIsHealed] = useState(false)
+  if (wasOrphan !== isOrphan) {
+    setWasOrphan(isOrphan)
+    setIsHealed(wasOrphan)
+  }
+  return <tr className={isOrphan ? 'orphan' : isHealed ? 'healed' : undefined}>{children}</tr>
+}

@@ -1,0 +1,81 @@
+import type { Browser, Page } from '@playwright/test'
+import { expect, newEmail, signIn, test } from './browser'
+import { setWebhooks, signUp, stack } from './stack'
+
+/** How often each app is loaded; the median counts. */
+const LOADS = 15
+
+test('a call that hangs for a minute changes nothing of the page', async ({ page, watch }) => {
+  await setWebhooks('drop')
+  const email = newEmail()
+  await signUp({ email })
+  await page.context().route('**/api/user/sync', () => {}) // No answer comes.
+  await signIn(page, email)
+  await page.goto('/profile')
+  await expect.poll(() => watch.syncs.length).toBeGreaterThan(1)
+  await expect(page.getByRole('heading', { name: 'Profile' })).toBeVisible()
+  await page.getByRole('link', { name: 'Members' }).click()
+  await expect(page.getByRole('heading', { name: 'Members', exact: true })).toBeVisible()
+  await expect(page.getByRole('row').filter({ hasText: email })).toContainText('not in your table')
+})
+
+test('first paint and interactivity are those of the app without a provider', async ({
+  page,
+  browser,
+}) => {
+  test.setTimeout(240_000)
+  const without = process.env.WITHOUT_PROVIDER_URL
+  if (!without) throw new Error('cargo xtask web builds the app without a provider, and says where')
+  await setWebhooks('drop')
+  const email = newEmail()
+  await signUp({ email })
+  await page.context().route('**/api/user/sync', () => {})
+  await signIn(page, email)
+  const state = await page.context().storageState()
+  await page.close()
+
+  const times = { with: [] as Load[], without: [] as Load[] }
+  for (let load = 0; load < LOADS; load++) {
+    times.with.push(await time(browser, state, stack.webUrl))
+    times.without.push(await time(browser, state, without))
+  }
+  for (const what of ['painted', 'interactive'] as const) {
+    const [provider, none] = [median(times.with, what), median(times.without, what)]
+    console.log(`${what}: ${provider} ms with a hanging call, ${none} ms without a provider`)
+    expect(provider / none, what).toBeLessThan(1.15)
+  }
+})
+
+type Load = { painted: number; interactive: number }
+type State = Awaited<ReturnType<ReturnType<Page['context']>['storageState']>>
+
+/** Loads the profile in a fresh browser context, whose calls to user-sync are never answered. */
+async function time(browser: Browser, storageState: State, url: string): Promise<Load> {
+  const context = await browser.newContext({ storageState })
+  await context.route('**/api/user/sync', () => {})
+  const page = await context.newPage()
+  await page.addInitScript(() => {
+    const look = () => {
+      // React has taken over the page once it has put its properties on an element of it.
+      const link = document.querySelector('nav a')
+      const isTaken = link && Object.keys(link).some((name) => name.startsWith('__reactProps'))
+      if (isTaken) performance.mark('interactive')
+      else requestAnimationFrame(look)
+    }
+    look()
+  })
+  await page.goto(`${url}/profile`)
+  await page.waitForFunction(() => performance.getEntriesByName('interactive').length > 0)
+  const [painted, interactive] = await page.evaluate(() =>
+    ['first-contentful-paint', 'interactive'].map(
+      (name) => performance.getEntriesByName(name)[0]?.startTime ?? Number.NaN,
+    ),
+  )
+  await context.close()
+  return { painted: painted as number, interactive: interactive as number }
+}
+
+function median(loads: Load[], what: keyof Load): number {
+  const sorted = loads.map((load) => load[what]).sort((one, other) => one - other)
+  return Math.round(sorted[Math.floor(sorted.length / 2)] as number)
+}

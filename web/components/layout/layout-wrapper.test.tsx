@@ -1,0 +1,98 @@
+import { cleanup, render, screen } from '@testing-library/react'
+import { renderToString } from 'react-dom/server'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { useUserSync } from '../providers/user-sync-provider'
+import { LayoutWrapper, type LayoutWrapperProps } from './layout-wrapper'
+
+const { usePathname, useAuth } = vi.hoisted(() => ({ usePathname: vi.fn(), useAuth: vi.fn() }))
+vi.mock('next/navigation', () => ({ usePathname }))
+vi.mock('@clerk/nextjs', () => ({ useAuth }))
+
+/** Under the provider somebody who is signed in is syncing at once, without it never. */
+function Page() {
+  return <main>{useUserSync().status}</main>
+}
+
+function page(pathname: string, props: Partial<LayoutWrapperProps> = {}) {
+  usePathname.mockReturnValue(pathname)
+  return (
+    <LayoutWrapper {...props}>
+      <Page />
+    </LayoutWrapper>
+  )
+}
+
+const hasProvider = () => screen.getByRole('main').textContent === 'syncing'
+
+beforeEach(() => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+  vi.stubGlobal('IS_REACT_ACT_ENVIRONMENT', true)
+  vi.spyOn(console, 'error')
+  const getToken = async () => 'token'
+  useAuth
+    .mockReset()
+    .mockReturnValue({ isSignedIn: true, userId: 'user', sessionId: 'session', getToken })
+})
+
+afterEach(() => {
+  cleanup()
+  expect(console.error).not.toHaveBeenCalled()
+})
+
+test.each(['/', '/members', '/members/sign-in', '/profile/sign-up/', '/sync'])(
+  '%s has the provider',
+  (pathname) => {
+    render(page(pathname))
+    expect(hasProvider()).toBe(true)
+    expect(useAuth).toHaveBeenCalled()
+  },
+)
+
+test.each([
+  '/sign-in',
+  '/sign-in/',
+  '/sign-in/factor-one',
+  '/sign-in/sso-callback/',
+  '/sign-up',
+  '/sign-up/',
+  '/sign-up/verify-email-address',
+])('%s has none, and asks nobody who is signed in', (pathname) => {
+  render(page(pathname))
+  expect(screen.getByRole('main')).toBeDefined()
+  expect(hasProvider()).toBe(false)
+  expect(useAuth).not.toHaveBeenCalled()
+})
+
+test.each(['/sign-input', '/sign-in-help', '/sign-ins/1', '/sign-up-sheet', '/sign', '/signin'])(
+  '%s has the provider: the name of a route is no mere beginning',
+  (pathname) => {
+    render(page(pathname))
+    expect(hasProvider()).toBe(true)
+  },
+)
+
+test.each([
+  ['/login', ['/login', '/join'], false],
+  ['/join/now', ['/login', '/join'], false],
+  ['/sign-in', ['/login', '/join'], true],
+  ['/login', ['/account/login'], true],
+  ['/account/login/now', ['/account/login'], false],
+  ['/account', ['/account/login'], true],
+  ['/sign-in', [], true],
+])('of %s, with %j excluded, it is %s that it has the provider', (pathname, exclude, expected) => {
+  render(page(pathname, { exclude }))
+  expect(hasProvider()).toBe(expected)
+})
+
+test('the provider comes and goes with the route', () => {
+  const { rerender } = render(page('/sign-in'))
+  expect(hasProvider()).toBe(false)
+  rerender(page('/members'))
+  expect(hasProvider()).toBe(true)
+  rerender(page('/sign-in'))
+  expect(hasProvider()).toBe(false)
+})
+
+test.each(['/members', '/sign-in'])('%s has its children on the server', (pathname) => {
+  expect(renderToString(page(pathname))).toBe('<main>idle</main>')
+})

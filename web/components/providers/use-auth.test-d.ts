@@ -1,0 +1,21 @@
+import type { useAuth as useAuthOfClerkReact } from '@clerk/clerk-react'
+import type { useAuth as useAuthOfNextjs } from '@clerk/nextjs'
+import type { useAuth as useAuthOfReact } from '@clerk/react'
+import type { UseAuth } from './user-sync-provider'
+
+// The compiler is the test: `npx tsc --noEmit` fails where a hook stops to fit.
+type Fits<Hook extends UseAuth> = Hook
+
+export type HooksThatFit = [
+  Fits<typeof useAuthOfNextjs>,
+  Fits<typeof useAuthOfReact>,
+  Fits<typeof useAuthOfClerkReact>,
+  Fits<() => { getToken: () => Promise<null> }>,
+]
+
+export type HooksThatDoNot = [
+  // @ts-expect-error: Without a token there is no call to another origin.
+  Fits<() => { isSignedIn: boolean; userId: string; sessionId: string }>,
+  // @ts-expect-error: An id is a string.
+  Fits<() => { userId: number; getToken: () => Promise<string> }>,
+]

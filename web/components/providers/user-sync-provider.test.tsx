@@ -1,0 +1,1223 @@
+import { readFile } from 'node:fs/promises'
+import { gzipSync } from 'node:zlib'
+import { act, cleanup, fireEvent, render, screen } from '@testing-library/react'
+import { type ReactElement, StrictMode, useEffect, useSyncExternalStore } from 'react'
+import { renderToString } from 'react-dom/server'
+import { rolldown } from 'rolldown'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import type { UseAuth, UserSyncProviderProps } from './user-sync-provider'
+
+type Page = typeof import('./user-sync-provider')
+type Call = RequestInit & { url: string; at: number; signal: AbortSignal }
+type Answer = (call: Call) => Response | Promise<Response>
+
+/** A page load or a new tab: the module anew, on the storage and the locks of all others. */
+async function load(): Promise<Page> {
+  vi.resetModules()
+  return import('./user-sync-provider')
+}
+
+/** The provider around a text, in a page that is there already. */
+function show(page: Page, props: Partial<UserSyncProviderProps> = {}) {
+  const { children = 'the page', ...rest } = props
+  return (
+    <page.UserSyncProvider useAuth={useAuth} {...rest}>
+      {children}
+    </page.UserSyncProvider>
+  )
+}
+
+/** Loads a page and shows it, as most tests begin. */
+async function visit(props: Partial<UserSyncProviderProps> = {}) {
+  const page = await load()
+  return { page, ...render(show(page, props)) }
+}
+
+/** Tells the statuses that a page shows, in their order, and has a button for `retry`. */
+function Status({ page, seen = [] }: { page: Page; seen?: string[] }) {
+  const { status, retry } = page.useUserSync()
+  useEffect(() => {
+    seen.push(status)
+  }, [seen, status])
+  return (
+    <button type="button" onClick={retry}>
+      {status}
+    </button>
+  )
+}
+
+function Child({ onRender }: { onRender: () => void }) {
+  onRender()
+  return 'the child'
+}
+
+const status = () => screen.getByRole('button').textContent
+
+// Clerk: who is signed in, in all tabs, and their session's token.
+const NOBODY = { isSignedIn: false, userId: null, sessionId: null }
+const LOADING = { isSignedIn: undefined, userId: undefined, sessionId: undefined }
+const getToken = vi.fn<() => Promise<string | null>>()
+const clerk = { auth: NOBODY as Partial<ReturnType<UseAuth>>, listeners: new Set<() => void>() }
+
+const useAuth: UseAuth = () => {
+  const auth = useSyncExternalStore(
+    (listener) => {
+      clerk.listeners.add(listener)
+      return () => clerk.listeners.delete(listener)
+    },
+    () => clerk.auth,
+    () => clerk.auth,
+  )
+  return { ...auth, getToken }
+}
+
+function become(auth: typeof clerk.auth) {
+  act(() => {
+    clerk.auth = auth
+    for (const listener of clerk.listeners) listener()
+  })
+}
+
+const signIn = (userId: string, sessionId = `session_of_${userId}`) =>
+  become({ isSignedIn: true, userId, sessionId })
+
+// The server: gives its answers one after the other, and the last one from then on.
+const server = { calls: [] as Call[], answers: [] as Answer[] }
+
+async function fetchFromServer(url: string, init: RequestInit & { signal: AbortSignal }) {
+  init.signal.throwIfAborted() // As the browser's: what was aborted before never leaves.
+  const call = { ...init, url, at: Date.now() }
+  server.calls.push(call)
+  const answer = server.answers.length > 1 ? server.answers.shift() : server.answers[0]
+  return answer?.(call)
+}
+
+const syncs = (userId: string, status = 'created') => Response.json({ status, userId })
+const refuses = (status: number, headers = {}) => Response.json({}, { status, headers })
+const hangs = ({ signal }: Call) =>
+  new Promise<Response>((_, reject) =>
+    signal.addEventListener('abort', () => reject(signal.reason)),
+  )
+const isUnreachable = () => {
+  throw new TypeError('Failed to fetch')
+}
+
+/** An answer that comes when the test says so, though nobody may want it any more. */
+function onItsWay() {
+  let arrive: (response: Response) => void = () => {}
+  const response = new Promise<Response>((resolve) => {
+    arrive = resolve
+  })
+  return { answer: () => response, arrive: (response: Response) => arrive(response) }
+}
+
+/** The milliseconds between one call and the next. */
+const pauses = () => server.calls.slice(1).map(({ at }, n) => at - (server.calls[n]?.at ?? 0))
+
+// The browser: idle when the test says so, and one holder for each lock.
+const idleTasks = new Set<() => void>()
+
+function requestIdleCallback(begin: () => void, options: { timeout?: number } = {}) {
+  const task = () => idleTasks.delete(task) && begin()
+  idleTasks.add(task)
+  if (options.timeout) setTimeout(task, options.timeout)
+}
+
+const pass = (milliseconds: number) =>
+  act(async () => {
+    await vi.advanceTimersByTimeAsync(milliseconds)
+  })
+
+const idle = () =>
+  act(async () => {
+    await vi.advanceTimersByTimeAsync(0) // What the page has begun comes first.
+    for (const task of idleTasks) task()
+    await vi.advanceTimersByTimeAsync(0)
+  })
+
+/** The Web Locks of one browser, as far as they are exclusive. jsdom has none. */
+class Locks {
+  #queues = new Map<string, (() => void)[]>()
+
+  async request<T>(name: string, { signal }: { signal: AbortSignal }, work: () => Promise<T>) {
+    signal.throwIfAborted()
+    const queue = this.#queues.get(name) ?? []
+    this.#queues.set(name, queue)
+    await new Promise<void>((grant, reject) => {
+      queue.push(grant)
+      if (queue.length === 1) grant()
+      // Who holds the lock keeps it: the signal is for those who wait.
+      signal.addEventListener('abort', () => {
+        const place = queue.indexOf(grant)
+        if (place > 0) queue.splice(place, 1)
+        reject(signal.reason)
+      })
+    })
+    try {
+      return await work()
+    } finally {
+      queue.shift()
+      queue[0]?.()
+    }
+  }
+}
+
+const withLocks = (locks: unknown) =>
+  Object.defineProperty(navigator, 'locks', { configurable: true, value: locks })
+
+/** A browser that keeps the page from its storage, each of them in its own way. */
+const STORAGE_THAT_FAILS: [string, () => unknown][] = [
+  [
+    'is blocked',
+    () =>
+      vi.spyOn(globalThis, 'localStorage', 'get').mockImplementation(() => {
+        throw new DOMException('The operation is insecure.', 'SecurityError')
+      }),
+  ],
+  [
+    'cannot be read',
+    () =>
+      vi.spyOn(Storage.prototype, 'getItem').mockImplementation(() => {
+        throw new DOMException('Access is denied.', 'SecurityError')
+      }),
+  ],
+  [
+    'is full',
+    () =>
+      vi.spyOn(Storage.prototype, 'setItem').mockImplementation(() => {
+        throw new DOMException('The quota has been exceeded.', 'QuotaExceededError')
+      }),
+  ],
+]
+
+beforeEach(() => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date'] })
+  vi.stubGlobal('IS_REACT_ACT_ENVIRONMENT', true)
+  vi.stubGlobal('fetch', fetchFromServer)
+  vi.stubGlobal('requestIdleCallback', requestIdleCallback)
+  vi.spyOn(console, 'error')
+  vi.spyOn(console, 'warn')
+  vi.spyOn(Math, 'random').mockReturnValue(0)
+  withLocks(new Locks())
+  localStorage.clear()
+  idleTasks.clear()
+  clerk.auth = NOBODY
+  getToken.mockReset().mockResolvedValue('token')
+  server.calls = []
+  server.answers = [() => syncs('user_a')]
+})
+
+afterEach(() => {
+  cleanup()
+  expect(console.error).not.toHaveBeenCalled()
+  expect(console.warn).not.toHaveBeenCalled()
+})
+
+describe('the children', () => {
+  test('are there in the first render, before anything else happens', async () => {
+    signIn('user_a')
+    await visit()
+    expect(screen.getByText('the page')).toBeDefined()
+    expect(server.calls).toHaveLength(0)
+  })
+
+  test('are there on the server, which calls nothing', async () => {
+    signIn('user_a')
+    const page = await load()
+    expect(renderToString(show(page))).toBe('the page')
+    await idle()
+    expect(server.calls).toHaveLength(0)
+  })
+
+  test('are what the server sent, so that React takes them over as they are', async () => {
+    signIn('user_a')
+    const page = await load()
+    const ui = show(page, { children: <Status page={page} /> })
+    const container = document.body.appendChild(document.createElement('div'))
+    container.innerHTML = renderToString(ui)
+    const sent = container.firstChild
+    render(ui, { container, hydrate: true })
+    await idle()
+    expect(container.firstChild).toBe(sent)
+    expect(status()).toBe('ready')
+  })
+
+  test.each<[string, Answer]>([
+    ['syncs', () => syncs('user_a')],
+    ['finds the user deleted', () => refuses(410)],
+    ['fails', () => refuses(500)],
+    ['hangs', hangs],
+  ])('are not rendered again where the server %s', async (_, answer) => {
+    server.answers = [answer]
+    const onRender = vi.fn()
+    clerk.auth = LOADING
+    await visit({ children: <Child onRender={onRender} /> })
+    signIn('user_a')
+    await idle()
+    await pass(60_000)
+    expect(server.calls.length).toBeGreaterThan(0)
+    expect(onRender).toHaveBeenCalledTimes(1)
+  })
+
+  test('stay mounted when somebody else signs in', async () => {
+    signIn('user_a')
+    await visit({ children: <main>the page</main> })
+    const element = screen.getByRole('main')
+    signIn('user_b')
+    expect(screen.getByRole('main')).toBe(element)
+  })
+})
+
+describe('the call', () => {
+  test('waits until the browser is idle, and is of low priority', async () => {
+    signIn('user_a')
+    await visit()
+    await pass(1_999)
+    expect(server.calls).toHaveLength(0)
+    await idle()
+    expect(server.calls).toMatchObject([{ url: '/api/user/sync', method: 'POST', priority: 'low' }])
+  })
+
+  test('waits no longer than two seconds for a browser that is never idle', async () => {
+    signIn('user_a')
+    await visit()
+    await pass(1_999)
+    expect(server.calls).toHaveLength(0)
+    await pass(1)
+    expect(server.calls).toHaveLength(1)
+  })
+
+  test('waits 200 ms in a browser that does not tell when it is idle', async () => {
+    vi.stubGlobal('requestIdleCallback', undefined)
+    signIn('user_a')
+    await visit()
+    await pass(199)
+    expect(server.calls).toHaveLength(0)
+    await pass(1)
+    expect(server.calls).toHaveLength(1)
+  })
+
+  test.each<[string, typeof clerk.auth]>([
+    ['nobody is signed in', NOBODY],
+    ['Clerk is loading', LOADING],
+    ['a sign-in is not complete', { ...NOBODY, userId: 'user_a', sessionId: 'session_of_user_a' }],
+    ['there is no session', { isSignedIn: true, userId: 'user_a', sessionId: null }],
+    ['there is no user', { isSignedIn: true, userId: null, sessionId: 'session_of_user_a' }],
+  ])('is not made while %s, but once somebody signs in', async (_, auth) => {
+    clerk.auth = auth
+    await visit()
+    await idle()
+    await pass(60_000)
+    expect(server.calls).toHaveLength(0)
+    signIn('user_a')
+    await idle()
+    expect(server.calls).toHaveLength(1)
+  })
+
+  test.each(['/api/user/sync', 'sync', `${location.origin}/sync`])(
+    'to the same origin (%s) carries the cookie and no token',
+    async (endpoint) => {
+      signIn('user_a')
+      await visit({ endpoint })
+      await idle()
+      expect(server.calls).toMatchObject([{ url: endpoint, credentials: 'same-origin' }])
+      expect(new Headers(server.calls[0]?.headers).has('Authorization')).toBe(false)
+      expect(getToken).not.toHaveBeenCalled()
+    },
+  )
+
+  test.each(['https://api.example.com/sync', '//example.com/sync', 'http://localhost:1/sync'])(
+    'to another origin (%s) carries the token and no cookie',
+    async (endpoint) => {
+      signIn('user_a')
+      await visit({ endpoint })
+      await idle()
+      expect(server.calls).toMatchObject([{ url: endpoint, credentials: 'omit' }])
+      expect(new Headers(server.calls[0]?.headers).get('Authorization')).toBe('Bearer token')
+    },
+  )
+
+  test('carries a fresh token each time, for tokens live a minute', async () => {
+    getToken.mockResolvedValueOnce('first').mockResolvedValueOnce('second')
+    server.answers = [() => refuses(503, { 'Retry-After': '60' }), () => syncs('user_a')]
+    signIn('user_a')
+    await visit({ endpoint: 'https://api.example.com' })
+    await idle()
+    await pass(60_000)
+    const tokens = server.calls.map(({ headers }) => new Headers(headers).get('Authorization'))
+    expect(tokens).toEqual(['Bearer first', 'Bearer second'])
+  })
+})
+
+describe('once a session', () => {
+  beforeEach(() => signIn('user_a'))
+
+  test('over a remount', async () => {
+    const { page, unmount } = await visit()
+    await idle()
+    unmount()
+    render(show(page))
+    await idle()
+    expect(server.calls).toHaveLength(1)
+  })
+
+  test.each<[string, () => void | Promise<void>]>([
+    ['before the call', () => {}],
+    ['while it is in flight', idle],
+  ])('over a remount at one stroke, as of fast refresh, %s', async (_, begin) => {
+    const { answer, arrive } = onItsWay()
+    server.answers = [answer]
+    const onSynced = vi.fn()
+    const page = await load()
+    const ui = (key: string): ReactElement => <div key={key}>{show(page, { onSynced })}</div>
+    const { rerender } = render(ui('before'))
+    await begin()
+    rerender(ui('after'))
+    await idle()
+    expect(server.calls).toHaveLength(1)
+    expect(server.calls[0]?.signal.aborted).toBe(false)
+    arrive(syncs('user_a'))
+    await pass(0)
+    expect(onSynced).toHaveBeenCalledTimes(1)
+  })
+
+  test('in StrictMode, which runs each effect twice', async () => {
+    const page = await load()
+    render(<StrictMode>{show(page, { children: <Status page={page} /> })}</StrictMode>)
+    await idle()
+    expect(server.calls).toHaveLength(1)
+    expect(status()).toBe('ready')
+  })
+
+  test.each<['onSynced' | 'onError', Answer]>([
+    ['onSynced', () => syncs('user_a')],
+    ['onError', () => refuses(401)],
+  ])('with two providers on a page, of which each hears of it (%s)', async (name, answer) => {
+    server.answers = [answer]
+    const [first, second] = [vi.fn(), vi.fn()]
+    const page = await load()
+    render(show(page, { [name]: first, children: show(page, { [name]: second }) }))
+    await idle()
+    expect(server.calls).toHaveLength(1)
+    expect(first).toHaveBeenCalledTimes(1)
+    expect(second).toHaveBeenCalledTimes(1)
+  })
+
+  test('with two providers on a page, of which one leaves while the call is in flight', async () => {
+    const { answer, arrive } = onItsWay()
+    server.answers = [answer]
+    const [onSyncedOfFirst, onSyncedOfSecond] = [vi.fn(), vi.fn()]
+    const page = await load()
+    const first = render(show(page, { onSynced: onSyncedOfFirst }))
+    render(show(page, { onSynced: onSyncedOfSecond }))
+    await idle()
+    first.unmount()
+    await pass(0)
+    expect(server.calls[0]?.signal.aborted).toBe(false)
+    arrive(syncs('user_a'))
+    await pass(0)
+    expect(onSyncedOfSecond).toHaveBeenCalledTimes(1)
+    expect(onSyncedOfFirst).not.toHaveBeenCalled()
+    expect(server.calls).toHaveLength(1)
+  })
+
+  test('over a reload', async () => {
+    const { unmount } = await visit()
+    await idle()
+    unmount()
+    await visit()
+    await idle()
+    expect(server.calls).toHaveLength(1)
+  })
+
+  test('over a second tab', async () => {
+    await visit()
+    await idle()
+    await visit()
+    await idle()
+    expect(server.calls).toHaveLength(1)
+  })
+
+  test('over two tabs at once, of which the one that made the call hears of it', async () => {
+    const { answer, arrive } = onItsWay()
+    server.answers = [answer]
+    const [first, second] = [vi.fn(), vi.fn()]
+    await visit({ onSynced: first })
+    const page = await load()
+    render(show(page, { onSynced: second, children: <Status page={page} /> }))
+    await idle()
+    expect(status()).toBe('syncing')
+    arrive(syncs('user_a'))
+    await pass(1_000)
+    expect(status()).toBe('ready')
+    expect(server.calls).toHaveLength(1)
+    expect(first).toHaveBeenCalledTimes(1)
+    expect(second).not.toHaveBeenCalled()
+  })
+
+  test('over two tabs at once, of which one hears late of what the other has stored', async () => {
+    let heard = Number.POSITIVE_INFINITY
+    const getItem = Storage.prototype.getItem
+    vi.spyOn(Storage.prototype, 'setItem').mockImplementationOnce(function (
+      this: Storage,
+      ...item
+    ) {
+      heard = Date.now() + 900
+      this.setItem(...item)
+    })
+    vi.spyOn(Storage.prototype, 'getItem').mockImplementation(function (this: Storage, key) {
+      return Date.now() < heard ? null : getItem.call(this, key)
+    })
+    await visit()
+    const page = await load()
+    render(show(page, { children: <Status page={page} /> }))
+    await idle()
+    await pass(1_000)
+    expect(status()).toBe('ready')
+    expect(server.calls).toHaveLength(1)
+  })
+
+  test('but the second of two tabs calls where the first one failed', async () => {
+    server.answers = [() => refuses(401), () => syncs('user_a')]
+    await visit()
+    await visit()
+    await idle()
+    expect(server.calls).toHaveLength(2)
+  })
+
+  test('but the second of two tabs calls where the first one is closed before', async () => {
+    server.answers = [hangs, () => syncs('user_a')]
+    const first = await visit()
+    await visit()
+    await idle()
+    expect(server.calls).toHaveLength(1)
+    first.unmount()
+    await pass(0)
+    expect(server.calls).toHaveLength(2)
+  })
+
+  test.each<[string, unknown]>([
+    ['knows no locks', undefined],
+    ['grants no locks', { request: () => Promise.reject(new DOMException('', 'SecurityError')) }],
+  ])('and at the latest with the next page in a browser that %s', async (_, locks) => {
+    withLocks(locks)
+    await visit()
+    await visit()
+    await idle()
+    expect(server.calls).toHaveLength(2)
+    await visit()
+    await idle()
+    expect(server.calls).toHaveLength(2)
+  })
+
+  test('of each user: again after somebody else signs in, not for who comes back', async () => {
+    await visit()
+    await idle()
+    server.answers = [() => syncs('user_b')]
+    signIn('user_b')
+    await idle()
+    expect(server.calls).toHaveLength(2)
+    signIn('user_a')
+    await idle()
+    await visit()
+    await idle()
+    expect(server.calls).toHaveLength(2)
+  })
+
+  test('and so again where the same user signs in anew', async () => {
+    await visit()
+    await idle()
+    become(NOBODY)
+    await idle()
+    expect(server.calls).toHaveLength(1)
+    signIn('user_a', 'another_session_of_user_a')
+    await idle()
+    expect(server.calls).toHaveLength(2)
+  })
+
+  test('of the latest ten, for storage is not for ever', async () => {
+    await visit()
+    for (let session = 1; session <= 11; session++) {
+      signIn('user_a', `session_${session}`)
+      await idle()
+    }
+    server.calls = []
+    signIn('user_a', 'session_2')
+    await visit()
+    await idle()
+    expect(server.calls).toHaveLength(0)
+    signIn('user_a', 'session_1')
+    await visit()
+    await idle()
+    expect(server.calls).toHaveLength(1)
+  })
+
+  test.each(STORAGE_THAT_FAILS)('in the memory of a page where storage %s', async (_, fail) => {
+    fail()
+    const { page, unmount } = await visit()
+    await idle()
+    signIn('user_b')
+    signIn('user_a')
+    unmount()
+    render(show(page, { children: <Status page={page} /> }))
+    await idle()
+    expect(status()).toBe('ready')
+    expect(server.calls).toHaveLength(1)
+    cleanup()
+    await visit()
+    await idle()
+    expect(server.calls).toHaveLength(2)
+  })
+
+  test.each<[string, Answer]>([
+    ['the network', isUnreachable],
+    ['the server', () => refuses(500)],
+    ['the session', () => refuses(401)],
+    ['a deleted user', () => refuses(410)],
+    ['another user', () => syncs('user_b')],
+    ['an answer that is not JSON', () => new Response('<html>')],
+  ])('unless that fails: after %s the next page load tries again', async (_, answer) => {
+    server.answers = [answer]
+    const { unmount } = await visit()
+    await idle()
+    await pass(60_000)
+    unmount()
+    server.answers = [() => syncs('user_a')]
+    server.calls = []
+    await visit()
+    await idle()
+    expect(server.calls).toHaveLength(1)
+  })
+})
+
+describe('another user who signs in while the call is in flight', () => {
+  test.each<[string, Response]>([
+    ['success', syncs('user_a')],
+    ['failure', refuses(401)],
+    ['deletion', refuses(410)],
+  ])("aborts it, and the first user's %s is not the second one's", async (_, late) => {
+    const [first, second] = [onItsWay(), onItsWay()]
+    server.answers = [first.answer, second.answer]
+    const [onSynced, onError, seen] = [vi.fn(), vi.fn(), []]
+    const page = await load()
+    render(show(page, { onSynced, onError, children: <Status page={page} seen={seen} /> }))
+    signIn('user_a')
+    await idle()
+    signIn('user_b')
+    await idle()
+    expect(server.calls[0]?.signal.aborted).toBe(true)
+    first.arrive(late)
+    await pass(0)
+    expect(status()).toBe('syncing')
+    expect(onSynced).not.toHaveBeenCalled()
+    second.arrive(syncs('user_b', 'present'))
+    await pass(60_000)
+    expect(status()).toBe('ready')
+    expect(onSynced.mock.calls).toEqual([[{ status: 'present', userId: 'user_b' }]])
+    expect(onError).not.toHaveBeenCalled()
+    expect(server.calls).toHaveLength(2)
+    expect(seen).toEqual(['idle', 'syncing', 'idle', 'syncing', 'ready'])
+  })
+
+  test('aborts it, and coming back the first user is asked for anew', async () => {
+    server.answers = [hangs, hangs, () => syncs('user_a')]
+    const page = await load()
+    render(show(page, { children: <Status page={page} /> }))
+    for (const userId of ['user_a', 'user_b', 'user_a']) {
+      signIn(userId)
+      await idle()
+    }
+    expect(server.calls).toHaveLength(3)
+    expect(server.calls[0]?.signal.aborted).toBe(true)
+    expect(server.calls[1]?.signal.aborted).toBe(true)
+    expect(status()).toBe('ready')
+  })
+
+  test('in another tab has the cookie: an answer about that user is not taken', async () => {
+    server.answers = [() => syncs('user_b')]
+    const [onSynced, onError] = [vi.fn(), vi.fn()]
+    signIn('user_a')
+    const page = await load()
+    render(show(page, { onSynced, onError, children: <Status page={page} /> }))
+    await idle()
+    await pass(60_000)
+    expect(status()).toBe('failed')
+    expect(server.calls).toHaveLength(1)
+    expect(onSynced).not.toHaveBeenCalled()
+    expect(onError.mock.calls).toMatchObject([[{ status: 200 }]])
+  })
+})
+
+describe('an attempt', () => {
+  beforeEach(() => signIn('user_a'))
+
+  test('has ten seconds, and then its call is aborted', async () => {
+    server.answers = [hangs]
+    const onError = vi.fn()
+    await visit({ onError })
+    await idle()
+    await pass(9_999)
+    expect(server.calls[0]?.signal.aborted).toBe(false)
+    await pass(1)
+    expect(server.calls[0]?.signal.aborted).toBe(true)
+    await pass(60_000)
+    expect(server.calls.map(({ signal }) => signal.aborted)).toEqual([true, true, true])
+    expect(pauses()).toEqual([11_000, 12_000])
+    expect(onError.mock.calls).toMatchObject([[{ status: 0 }]])
+  })
+
+  test('has ten seconds for the whole answer, not for its beginning', async () => {
+    server.answers = [() => new Response(new ReadableStream()), () => syncs('user_a')]
+    const onSynced = vi.fn()
+    await visit({ onSynced })
+    await idle()
+    await pass(11_000)
+    expect(server.calls).toHaveLength(2)
+    expect(onSynced).toHaveBeenCalledTimes(1)
+  })
+
+  test('has ten seconds for the token too, and calls nobody with one that comes late', async () => {
+    getToken.mockImplementation(
+      () => new Promise((resolve) => setTimeout(() => resolve('late'), 10_001)),
+    )
+    const onError = vi.fn()
+    await visit({ onError, endpoint: 'https://api.example.com' })
+    await idle()
+    await pass(60_000)
+    expect(getToken).toHaveBeenCalledTimes(3)
+    expect(onError).toHaveBeenCalledTimes(1)
+    expect(server.calls).toHaveLength(0)
+  })
+
+  test('ends where the token never comes', async () => {
+    getToken.mockReturnValue(new Promise(() => {}))
+    const onError = vi.fn()
+    await visit({ onError, endpoint: 'https://api.example.com' })
+    await idle()
+    await pass(32_999)
+    expect(onError).not.toHaveBeenCalled()
+    await pass(1)
+    expect(onError.mock.calls).toMatchObject([[{ status: 0, retryAfter: 0 }]])
+  })
+
+  test('fails where Clerk cannot give a token, and is made again', async () => {
+    getToken.mockRejectedValueOnce(new Error('Clerk is offline'))
+    const onSynced = vi.fn()
+    await visit({ onSynced, endpoint: 'https://api.example.com' })
+    await idle()
+    expect(server.calls).toHaveLength(0)
+    await pass(1_000)
+    expect(onSynced).toHaveBeenCalledTimes(1)
+  })
+})
+
+describe.each<[string, (page: { unmount: () => void }) => void]>([
+  ['leaving the page', ({ unmount }) => unmount()],
+  ['signing out', () => become(NOBODY)],
+])('%s', (_, leave) => {
+  const callbacks = { onSynced: vi.fn(), onError: vi.fn() }
+
+  beforeEach(() => {
+    callbacks.onSynced.mockReset()
+    callbacks.onError.mockReset()
+    signIn('user_a')
+  })
+
+  /** Waits longer than all attempts take. */
+  async function expectNothingMore(calls: number) {
+    await pass(0)
+    expect(server.calls.every(({ signal }) => signal.aborted)).toBe(true)
+    await idle()
+    await pass(120_000)
+    expect(server.calls).toHaveLength(calls)
+    expect(callbacks.onSynced).not.toHaveBeenCalled()
+    expect(callbacks.onError).not.toHaveBeenCalled()
+    expect(vi.getTimerCount()).toBe(0)
+  }
+
+  test('before the browser is idle leaves nothing to call', async () => {
+    leave(await visit(callbacks))
+    await expectNothingMore(0)
+  })
+
+  test('aborts the call in flight', async () => {
+    server.answers = [hangs]
+    const page = await visit(callbacks)
+    await idle()
+    expect(server.calls[0]?.signal.aborted).toBe(false)
+    leave(page)
+    await expectNothingMore(1)
+  })
+
+  test('drops an answer that comes all the same', async () => {
+    const { answer, arrive } = onItsWay()
+    server.answers = [answer]
+    const page = await visit(callbacks)
+    await idle()
+    leave(page)
+    await pass(0)
+    arrive(syncs('user_a'))
+    await expectNothingMore(1)
+  })
+
+  test('ends the pause between two attempts', async () => {
+    server.answers = [() => refuses(503, { 'Retry-After': '60' })]
+    const page = await visit(callbacks)
+    await idle()
+    await pass(500)
+    expect(vi.getTimerCount()).toBeGreaterThan(0)
+    leave(page)
+    await pass(0)
+    await pass(10_000)
+    expect(vi.getTimerCount()).toBe(0)
+    await expectNothingMore(1)
+  })
+
+  test('ends the wait for a token', async () => {
+    let give: (token: string) => void = () => {}
+    getToken.mockReturnValue(
+      new Promise((resolve) => {
+        give = resolve
+      }),
+    )
+    const page = await visit({ ...callbacks, endpoint: 'https://api.example.com' })
+    await idle()
+    expect(getToken).toHaveBeenCalledTimes(1)
+    leave(page)
+    await pass(0)
+    give('token')
+    await expectNothingMore(0)
+    expect(getToken).toHaveBeenCalledTimes(1)
+  })
+
+  test('gives up the place in the queue of tabs, and who comes back gets a new one', async () => {
+    const lock = 'user-sync:session_of_user_a'
+    let release: (value?: unknown) => void = () => {}
+    const held = new Promise((resolve) => {
+      release = resolve
+    })
+    const { signal } = new AbortController()
+    const otherTab = navigator.locks.request(lock, { signal }, () => held)
+    const { page, ...rendered } = await visit(callbacks)
+    await idle()
+    leave(rendered)
+    await pass(0)
+    release()
+    await otherTab
+    await expectNothingMore(0)
+    cleanup()
+    signIn('user_a')
+    render(show(page, callbacks))
+    await idle()
+    expect(server.calls).toHaveLength(1)
+    expect(callbacks.onSynced).toHaveBeenCalledTimes(1)
+  })
+})
+
+describe('a failure', () => {
+  beforeEach(() => signIn('user_a'))
+
+  test.each<[string, number, number[], Answer]>([
+    ['no network', 0, [1_000, 2_000], isUnreachable],
+    ['no network', 1, [1_500, 3_000], isUnreachable],
+    ['a 500', 0, [1_000, 2_000], () => refuses(500)],
+    ['a 502', 1, [1_500, 3_000], () => refuses(502)],
+    ['a 503', 0.5, [1_250, 2_500], () => refuses(503)],
+    ['a 599', 0, [1_000, 2_000], () => refuses(599)],
+  ])('(%s) is tried again twice, with the dice at %s after %j ms', async (...row) => {
+    const [, random, expected, answer] = row
+    vi.mocked(Math.random).mockReturnValue(random)
+    server.answers = [answer]
+    const onError = vi.fn()
+    await visit({ onError })
+    await idle()
+    await pass(120_000)
+    expect(pauses()).toEqual(expected)
+    expect(onError).toHaveBeenCalledTimes(1)
+  })
+
+  test.each([1, 2])('is none where attempt %s after it succeeds', async (failures) => {
+    server.answers = [...Array(failures).fill(isUnreachable), () => syncs('user_a')]
+    const [onSynced, onError] = [vi.fn(), vi.fn()]
+    await visit({ onSynced, onError })
+    await idle()
+    await pass(120_000)
+    expect(server.calls).toHaveLength(failures + 1)
+    expect(onSynced).toHaveBeenCalledTimes(1)
+    expect(onError).not.toHaveBeenCalled()
+  })
+
+  test.each([
+    ['7', 7_000],
+    ['0', 1_000],
+    ['-5', 1_000],
+    ['soon', 1_000],
+    ['Thu, 01 Jan 2026 00:00:30 GMT', 30_000],
+    ['Wed, 31 Dec 2025 23:59:00 GMT', 1_000],
+  ])('with `Retry-After: %s` is tried again after %s ms', async (retryAfter, expected) => {
+    vi.setSystemTime('2026-01-01T00:00:00Z')
+    server.answers = [() => refuses(503, { 'Retry-After': retryAfter }), () => syncs('user_a')]
+    await visit()
+    await idle()
+    await pass(expected - 1)
+    expect(server.calls).toHaveLength(1)
+    await pass(1)
+    expect(server.calls).toHaveLength(2)
+  })
+
+  test('with `Retry-After` is tried again with jitter after it, never before', async () => {
+    vi.mocked(Math.random).mockReturnValue(1)
+    server.answers = [() => refuses(503, { 'Retry-After': '10' })]
+    await visit()
+    await idle()
+    await pass(60_000)
+    expect(pauses()).toEqual([15_000, 15_000])
+  })
+
+  // A timer of the browser that is asked for more than 24 days fires at once.
+  test.each(['2147484', '1e999'])(
+    'with a `Retry-After` past what a timer can hold (%s) is not tried again at once',
+    async (retryAfter) => {
+      server.answers = [() => refuses(503, { 'Retry-After': retryAfter })]
+      await visit()
+      await idle()
+      await pass(60_000)
+      expect(server.calls).toHaveLength(1)
+    },
+  )
+
+  test.each([400, 401, 403, 404, 405, 408, 410, 422, 425, 429, 499])(
+    'with %s is not tried again',
+    async (code) => {
+      server.answers = [() => refuses(code, { 'Retry-After': '1' })]
+      const onError = vi.fn()
+      const page = await load()
+      render(show(page, { onError, children: <Status page={page} /> }))
+      await idle()
+      await pass(60_000)
+      expect(server.calls).toHaveLength(1)
+      expect(onError.mock.calls).toMatchObject([[{ status: code, retryAfter: 1 }]])
+      expect(status()).toBe(code === 410 ? 'deleted' : 'failed')
+    },
+  )
+
+  test.each([
+    ['HTML', '<html>'],
+    ['nothing', ''],
+    ['null', 'null'],
+    ['a list', '[]'],
+  ])('to answer with JSON (%s) is not tried again', async (_, body) => {
+    server.answers = [() => new Response(body)]
+    const onError = vi.fn()
+    await visit({ onError })
+    await idle()
+    await pass(60_000)
+    expect(server.calls).toHaveLength(1)
+    expect(onError.mock.calls).toMatchObject([[{ status: 200 }]])
+  })
+
+  test('of the connection amid the answer is tried again', async () => {
+    const broken = () =>
+      new ReadableStream({ start: (body) => body.error(new TypeError('network error')) })
+    server.answers = [() => new Response(broken()), () => syncs('user_a')]
+    const onSynced = vi.fn()
+    await visit({ onSynced })
+    await idle()
+    await pass(1_000)
+    expect(onSynced).toHaveBeenCalledTimes(1)
+  })
+
+  test('of the endpoint, which is no address, ends as any other', async () => {
+    const onError = vi.fn()
+    await visit({ onError, endpoint: 'https://' })
+    await idle()
+    await pass(60_000)
+    expect(onError.mock.calls).toMatchObject([[{ status: 0 }]])
+  })
+})
+
+describe('the callbacks', () => {
+  beforeEach(() => signIn('user_a'))
+
+  test.each(['present', 'created', 'refreshed'])('`onSynced` gets "%s", once', async (answer) => {
+    server.answers = [() => syncs('user_a', answer)]
+    const [onSynced, onError] = [vi.fn(), vi.fn()]
+    const { unmount } = await visit({ onSynced, onError })
+    await idle()
+    unmount()
+    await visit({ onSynced, onError })
+    await idle()
+    expect(onSynced.mock.calls).toEqual([[{ status: answer, userId: 'user_a' }]])
+    expect(onError).not.toHaveBeenCalled()
+  })
+
+  test('`onError` gets an error that says what happened, once', async () => {
+    server.answers = [() => refuses(503, { 'Retry-After': '2' })]
+    const onError = vi.fn()
+    await visit({ onError })
+    await idle()
+    await pass(60_000)
+    expect(onError).toHaveBeenCalledTimes(1)
+    const error = onError.mock.calls[0]?.[0]
+    expect(error).toBeInstanceOf(Error)
+    expect(error).toMatchObject({
+      message: 'user-sync: answered 503',
+      status: 503,
+      retryAfter: 2,
+    })
+  })
+
+  test('`onError` gets what the network said', async () => {
+    server.answers = [isUnreachable]
+    const onError = vi.fn()
+    await visit({ onError })
+    await idle()
+    await pass(60_000)
+    expect(onError.mock.calls).toMatchObject([
+      [{ message: 'user-sync: TypeError: Failed to fetch', status: 0, retryAfter: 0 }],
+    ])
+  })
+
+  test.each<['onSynced' | 'onError', Response]>([
+    ['onSynced', syncs('user_a')],
+    ['onError', refuses(401)],
+  ])('are those of the latest render (%s)', async (name, response) => {
+    const { answer, arrive } = onItsWay()
+    server.answers = [answer]
+    const [earlier, latest] = [vi.fn(), vi.fn()]
+    const { page, rerender } = await visit({ [name]: earlier })
+    await idle()
+    rerender(show(page, { [name]: latest }))
+    arrive(response)
+    await pass(0)
+    expect(latest).toHaveBeenCalledTimes(1)
+    expect(earlier).not.toHaveBeenCalled()
+    expect(server.calls).toHaveLength(1)
+  })
+
+  test.each<['onSynced' | 'onError', Response, string]>([
+    ['onSynced', syncs('user_a'), 'ready'],
+    ['onError', refuses(401), 'failed'],
+  ])('break nothing where they throw (%s)', async (name, response, expected) => {
+    const reported: unknown[] = []
+    // As the browser: it reports the error as one of the page, and goes on.
+    vi.stubGlobal('queueMicrotask', (task: () => void) =>
+      Promise.resolve()
+        .then(task)
+        .catch((error) => reported.push(error)),
+    )
+    server.answers = [() => response]
+    const mistake = new Error('a mistake of the page')
+    const other = vi.fn()
+    const page = await load()
+    const inner = show(page, { [name]: other, children: <Status page={page} /> })
+    const outer = {
+      [name]: () => {
+        throw mistake
+      },
+      children: inner,
+    }
+    render(show(page, outer))
+    await idle()
+    expect(reported).toEqual([mistake])
+    expect(other).toHaveBeenCalledTimes(1)
+    expect(status()).toBe(expected)
+    expect(server.calls).toHaveLength(1)
+  })
+})
+
+describe('useUserSync', () => {
+  test.each<[string, Answer]>([
+    ['ready', () => syncs('user_a')],
+    ['failed', () => refuses(500)],
+    ['deleted', () => refuses(410)],
+  ])('goes from idle over syncing to %s', async (outcome, answer) => {
+    server.answers = [answer]
+    signIn('user_a')
+    const seen: string[] = []
+    const page = await load()
+    render(show(page, { children: <Status page={page} seen={seen} /> }))
+    await idle()
+    await pass(60_000)
+    expect(seen).toEqual(['idle', 'syncing', outcome])
+  })
+
+  test('is ready without a call where a page of the session was', async () => {
+    signIn('user_a')
+    await visit()
+    await idle()
+    cleanup()
+    const seen: string[] = []
+    const page = await load()
+    render(show(page, { children: <Status page={page} seen={seen} /> }))
+    expect(seen).toEqual(['idle', 'ready'])
+  })
+
+  test('is idle again once nobody is signed in', async () => {
+    signIn('user_a')
+    const page = await load()
+    render(show(page, { children: <Status page={page} /> }))
+    await idle()
+    expect(status()).toBe('ready')
+    become(NOBODY)
+    expect(status()).toBe('idle')
+  })
+
+  test('tries again where the call failed', async () => {
+    server.answers = [() => refuses(401), () => syncs('user_a')]
+    signIn('user_a')
+    const [onSynced, onError, seen] = [vi.fn(), vi.fn(), []]
+    const page = await load()
+    render(show(page, { onSynced, onError, children: <Status page={page} seen={seen} /> }))
+    await idle()
+    fireEvent.click(screen.getByRole('button'))
+    await idle()
+    expect(seen).toEqual(['idle', 'syncing', 'failed', 'syncing', 'ready'])
+    expect(server.calls).toHaveLength(2)
+    expect(onError).toHaveBeenCalledTimes(1)
+    expect(onSynced).toHaveBeenCalledTimes(1)
+  })
+
+  test.each<[string, Answer]>([
+    ['syncing', hangs],
+    ['ready', () => syncs('user_a')],
+    ['deleted', () => refuses(410)],
+  ])('tries nothing again where it is %s', async (outcome, answer) => {
+    server.answers = [answer]
+    signIn('user_a')
+    const page = await load()
+    render(show(page, { children: <Status page={page} /> }))
+    await idle()
+    expect(status()).toBe(outcome)
+    fireEvent.click(screen.getByRole('button'))
+    await idle()
+    expect(status()).toBe(outcome)
+    expect(server.calls).toHaveLength(1)
+  })
+
+  test.each<[string, (page: Page) => ReactElement]>([
+    ['outside a provider', (page) => <Status page={page} />],
+    ['with nobody signed in', (page) => show(page, { children: <Status page={page} /> })],
+  ])('is idle %s, and has nothing to try', async (_, ui) => {
+    const page = await load()
+    render(ui(page))
+    fireEvent.click(screen.getByRole('button'))
+    await idle()
+    expect(status()).toBe('idle')
+    expect(server.calls).toHaveLength(0)
+  })
+})
+
+describe('WhenSynced', () => {
+  const shown = () => document.body.textContent
+
+  async function wait(timeout?: number) {
+    const page = await load()
+    const props = timeout === undefined ? {} : { timeout }
+    const children = (
+      <page.WhenSynced fallback="a moment" {...props}>
+        the profile
+      </page.WhenSynced>
+    )
+    return { page, children, ...render(show(page, { children })) }
+  }
+
+  test.each<[string, Answer]>([
+    ['has a row', () => syncs('user_a')],
+    ['has none, for the call failed', () => refuses(401)],
+    ['is deleted', () => refuses(410)],
+  ])('shows the fallback until the user %s', async (_, answer) => {
+    server.answers = [answer]
+    signIn('user_a')
+    await wait()
+    expect(shown()).toBe('a moment')
+    await idle()
+    expect(shown()).toBe('the profile')
+  })
+
+  test.each([
+    ['five seconds', undefined, 5_000],
+    ['its `timeout`', 300, 300],
+  ])('shows the fallback for %s at most', async (_, timeout, expected) => {
+    server.answers = [hangs]
+    signIn('user_a')
+    await wait(timeout)
+    await idle()
+    await pass(expected - 1)
+    expect(shown()).toBe('a moment')
+    await pass(1)
+    expect(shown()).toBe('the profile')
+  })
+
+  test('shows no fallback for ever where nobody is signed in', async () => {
+    await wait()
+    expect(shown()).toBe('a moment')
+    await pass(5_000)
+    expect(shown()).toBe('the profile')
+  })
+
+  test('shows no fallback for ever outside a provider', async () => {
+    const { page } = await visit()
+    cleanup()
+    render(<page.WhenSynced fallback="a moment">the profile</page.WhenSynced>)
+    expect(shown()).toBe('a moment')
+    await pass(5_000)
+    expect(shown()).toBe('the profile')
+  })
+
+  test('shows nothing where it has no fallback', async () => {
+    const page = await load()
+    signIn('user_a')
+    render(show(page, { children: <page.WhenSynced>the profile</page.WhenSynced> }))
+    expect(shown()).toBe('')
+    await idle()
+    expect(shown()).toBe('the profile')
+  })
+
+  test('shows the children at once where the user had a row before', async () => {
+    signIn('user_a')
+    await visit()
+    await idle()
+    cleanup()
+    await wait()
+    expect(shown()).toBe('the profile')
+  })
+
+  test('waits for the next user anew, however long the page was open', async () => {
+    signIn('user_a')
+    await wait()
+    await idle()
+    await pass(60_000)
+    server.answers = [hangs]
+    signIn('user_b')
+    await idle()
+    expect(shown()).toBe('a moment')
+    await pass(5_000)
+    expect(shown()).toBe('the profile')
+  })
+
+  test('does not take the children away again where Clerk was slow to load', async () => {
+    clerk.auth = LOADING
+    server.answers = [hangs]
+    await wait()
+    await pass(5_000)
+    signIn('user_a')
+    await idle()
+    expect(server.calls).toHaveLength(1)
+    expect(shown()).toBe('the profile')
+  })
+
+  test('shows the fallback on the server', async () => {
+    signIn('user_a')
+    const { page, children } = await wait()
+    expect(renderToString(show(page, { children }))).toBe('a moment')
+  })
+})
+
+test('the file is under 200 lines, and under 2 kB as a page loads it', async () => {
+  const input = `${import.meta.dirname}/user-sync-provider.tsx`
+  expect((await readFile(input, 'utf8')).split('\n').length).toBeLessThanOrEqual(200)
+  const bundle = await rolldown({ input, external: /^react/, logLevel: 'silent' })
+  const { output } = await bundle.generate({ minify: true })
+  expect(gzipSync(output[0].code).length).toBeLessThan(2_048)
+})

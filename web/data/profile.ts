@@ -1,0 +1,62 @@
+import 'server-only'
+
+import { isClerkAPIResponseError } from '@clerk/nextjs/errors'
+import { clerkClient } from '@clerk/nextjs/server'
+import { readSupabase, type SyncPath } from './supabase'
+
+/** What both sides know of a user. */
+export type Facts = {
+  id: string
+  firstName: string | null
+  lastName: string | null
+  email: string | null
+  phoneNumber: string | null
+  username: string | null
+  createdAt: string | null
+  updatedAt: string | null
+}
+
+export type Row = Facts & {
+  syncedBy: SyncPath | null
+  syncedAt: string | null
+  deletedAt: string | null
+}
+
+/** Null where Clerk knows nobody of this id, or the table has no row. */
+export type Profile = { clerk: Facts | null; row: Row | null }
+
+/** PostgREST renames the columns. */
+const COLUMNS =
+  'id,firstName:first_name,lastName:last_name,email,phoneNumber:phone_number,username,' +
+  'createdAt:created_at,updatedAt:updated_at,syncedBy:synced_by,syncedAt:synced_at,' +
+  'deletedAt:deleted_at'
+
+export async function readProfile(userId: string): Promise<Profile> {
+  const query = new URLSearchParams({ id: `eq.${userId}`, select: COLUMNS })
+  const [clerk, rows] = await Promise.all([
+    readClerk(userId),
+    readSupabase<Row[]>(`users?${query}`),
+  ])
+  return { clerk, row: rows[0] ?? null }
+}
+
+async function readClerk(userId: string): Promise<Facts | null> {
+  const clerk = await clerkClient()
+  const user = await clerk.users.getUser(userId).catch((error: unknown) => {
+    // The session of a deleted user stays valid for up to a minute.
+    if (isClerkAPIResponseError(error) && error.status === 404) return null
+    throw error
+  })
+  return (
+    user && {
+      id: user.id,
+      firstName: user.firstName,
+      lastName: user.lastName,
+      email: user.primaryEmailAddress?.emailAddress ?? null,
+      phoneNumber: user.primaryPhoneNumber?.phoneNumber ?? null,
+      username: user.username,
+      createdAt: new Date(user.createdAt).toISOString(),
+      updatedAt: new Date(user.updatedAt).toISOString(),
+    }
+  )
+}

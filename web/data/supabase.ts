@@ -1,0 +1,49 @@
+import 'server-only'
+
+/** What writes users: `synced_by` of `public.users`, `source` of the ledger. */
+export type SyncPath = 'webhook' | 'page_load' | 'reconcile'
+
+const TIME_TO_ANSWER_MS = 8_000
+
+/**
+ * Reads what PostgREST has at this path below `/rest/v1/`, or calls a function with `body`.
+ *
+ * supabase-js would do it too, but its current release needs Node 22.
+ */
+export async function readSupabase<Answer>(path: string, body?: object): Promise<Answer> {
+  const url = new URL(`/rest/v1/${path}`, variable('SUPABASE_URL', 'https://….supabase.co'))
+  // The key never goes as a Bearer: it is no token, and Supabase answers 401.
+  const headers = new Headers({ apikey: variable('SUPABASE_SECRET_KEY', 'sb_secret_…') })
+  if (body) headers.set('Content-Type', 'application/json')
+  const response = await fetch(url, {
+    headers,
+    cache: 'no-store',
+    signal: AbortSignal.timeout(TIME_TO_ANSWER_MS),
+    ...(body && { method: 'POST', body: JSON.stringify(body) }),
+  }).catch((cause) => {
+    throw new Error(`SUPABASE_URL does not answer (${url.origin}): check it.`, { cause })
+  })
+  if (response.ok) return response.json()
+  throw new Error(
+    `Supabase answered ${response.status} to ${url.pathname}: ${await response.text()} ` +
+      hint(response.status),
+  )
+}
+
+function hint(status: number): string {
+  switch (status) {
+    case 401:
+    case 403:
+      return 'Check SUPABASE_SECRET_KEY: it is the secret key of this project, sb_secret_….'
+    case 404:
+      return 'Run the files of supabase/migrations on this project, in order.'
+    default:
+      return 'Check that the project is running, and its logs.'
+  }
+}
+
+function variable(name: string, example: string): string {
+  const value = process.env[name]
+  if (!value) throw new Error(`${name} is not set: ${example} (see .env.example).`)
+  return value
+}

@@ -1,0 +1,25 @@
+import { clerkMiddleware } from '@clerk/nextjs/server'
+
+const entrance = /^\/sign-(in|up)(\/|$)/
+
+/** Every page but these two is for signed-in users. Each asks for that itself, too. */
+export default clerkMiddleware(
+  async (auth, request) => {
+    if (!entrance.test(request.nextUrl.pathname)) await auth.protect()
+  },
+  {
+    signInUrl: '/sign-in',
+    signUpUrl: '/sign-up',
+    ...(process.env.CLERK_JWT_KEY && { jwtKey: process.env.CLERK_JWT_KEY }),
+    // The local stack: `/__clerk` leads to its stand-in, at CLERK_FAPI_URL.
+    ...(process.env.NEXT_PUBLIC_CLERK_PROXY_URL && { frontendApiProxy: { enabled: true } }),
+  },
+)
+
+export const config = {
+  matcher: [
+    // The functions verify who is signed in themselves, and webhooks come from nobody.
+    '/((?!_next/|api/user/sync$|api/webhooks/clerk$|icon.svg$).*)',
+    '/__clerk/:path*',
+  ],
+}
