@@ -4,10 +4,7 @@ use std::process::Command;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use serde_json::{Value, json};
-use stack::{
-    Log, Stack, SupabaseFault, Target, build,
-    clerk::{AUTHORIZED_PARTY, Delivery},
-};
+use stack::{Log, Stack, SupabaseFault, Target, build, clerk::Delivery};
 
 #[test]
 fn an_executable_names_all_that_is_missing_and_exits_with_1() {
@@ -52,6 +49,7 @@ async fn each_function_says_at_its_start_what_it_will_use() {
     let log = stack.functions.log();
     let (supabase, clerk) = (stack.supabase.url(), stack.clerk.api_url());
     let supabase = format!("Supabase at {supabase} with a key of the kind sb_secret");
+    let origin = stack.clerk.origin();
     let fingerprints = stack.clerk.webhook_signing_secrets().map(|secret| {
         let hash = digest(&SHA256, secret.as_bytes());
         hash.as_ref()[..4]
@@ -62,7 +60,7 @@ async fn each_function_says_at_its_start_what_it_will_use() {
     for uses in [
         format!("{supabase}; webhooks signed with a secret of the fingerprint {one} or {other}"),
         format!(
-            "{supabase}; Clerk at {clerk} with a key of the kind sk_test; sessions of {AUTHORIZED_PARTY}, verified without network (CLERK_JWT_KEY)"
+            "{supabase}; Clerk at {clerk} with a key of the kind sk_live; sessions of {origin}, verified without network (CLERK_JWT_KEY)"
         ),
     ] {
         log.wait_for(&uses).unwrap();

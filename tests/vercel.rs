@@ -1,6 +1,10 @@
 //! The Vercel CLI, as somebody runs it who has cloned this repository.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
@@ -42,4 +46,86 @@ fn what_vercel_json_says_is_in_the_output() -> Result<()> {
 
 fn read(file: &Path) -> Result<Value> {
     Ok(serde_json::from_slice(&fs::read(file)?)?)
+}
+
+/// In a project of its own the app passes the function's path on.
+#[test]
+#[ignore = "it installs the Vercel CLI, which takes a while: cargo xtask vercel runs it"]
+fn the_app_is_a_project_of_its_own() -> Result<()> {
+    let project = stack::artefacts().join("vercel-web");
+    copy_app(&project, |_| true)?;
+    let user_sync = "https://functions.example.com/api/user/sync";
+    let output = build_app(&project, &[("USER_SYNC_URL", user_sync)])?;
+    let config = read(&output.join("config.json"))?;
+    let is_rewrite = |route: &&Value| {
+        let destination = route["dest"].as_str();
+        destination.is_some_and(|destination| destination.starts_with(user_sync))
+    };
+    let rewrite = config["routes"]
+        .as_array()
+        .and_then(|routes| routes.iter().find(is_rewrite));
+    let rewrite = rewrite.with_context(|| format!("no route leads to the function: {config}"))?;
+    let source = rewrite["src"].as_str().unwrap_or_default();
+    ensure!(source.starts_with("^/api/user/sync"), "{rewrite}");
+    ensure!(output.join("functions/members.func").exists(), "no page");
+    Ok(())
+}
+
+/// `docs/DEPLOY.md` says what to copy into an app, and what to write into its `vercel.json`.
+#[test]
+#[ignore = "it installs the Vercel CLI, which takes a while: cargo xtask vercel runs it"]
+fn the_functions_may_live_in_the_project_of_an_app() -> Result<()> {
+    let project = stack::artefacts().join("vercel-one-project");
+    // This app would look for the functions elsewhere.
+    copy_app(&project, |name| name != "next.config.ts")?;
+    let guide = fs::read_to_string(stack::root().join("docs/DEPLOY.md"))?;
+    let root = stack::root().to_string_lossy();
+    let copy = code_block(&guide, "```sh\nSYNC=")?.replace("../self-healing-user-sync", &root);
+    let copied = Command::new("bash")
+        .args(["-ec", &copy])
+        .current_dir(&project)
+        .status()?;
+    ensure!(copied.success(), "the guide's commands failed:\n{copy}");
+    let settings = code_block(&guide, "```json\n")?;
+    fs::write(project.join("vercel.json"), settings)?;
+
+    let output = build_app(&project, &[])?;
+    for built in [
+        "members.func",
+        "api/user/sync.func/executable",
+        "api/webhooks/clerk.func/executable",
+    ] {
+        ensure!(output.join("functions").join(built).exists(), "no {built}");
+    }
+    Ok(())
+}
+
+fn copy_app(project: &Path, is_wanted: impl Fn(&str) -> bool) -> Result<()> {
+    let app = stack::root().join("web");
+    let mut names = stack::files(&app)?;
+    names.retain(|name| is_wanted(name));
+    stack::copy_files(&app, &names, project)
+}
+
+fn build_app(project: &Path, variables: &[(&str, &str)]) -> Result<PathBuf> {
+    let publishable_key = "pk_live_Y2xlcmsuZXhhbXBsZS5jb20k";
+    let variables = [
+        &[("NEXT_PUBLIC_CLERK_PUBLISHABLE_KEY", publishable_key)],
+        variables,
+    ]
+    .concat();
+    let variables = variables
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    stack::vercel_output(project, &variables.collect())
+}
+
+/// The text of the first block of code that starts so.
+fn code_block(text: &str, start: &str) -> Result<String> {
+    let (_, block) = text
+        .split_once(start)
+        .with_context(|| format!("there is no {start}"))?;
+    let (block, _) = block.split_once("```").context("the block has an end")?;
+    let (_, first_words) = start.split_once('\n').unwrap_or_default();
+    Ok(format!("{first_words}{block}"))
 }

@@ -1,16 +1,14 @@
 //! `cargo xtask dev`: both functions and all that they need, running on this machine.
 
-use std::{
-    fs,
-    future::pending,
-    path::{Path, PathBuf},
-};
+use std::{future::pending, path::Path};
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
-use serde_json::{Value, json};
-use stack::{Environment, Functions, Log, Stack, Target, clerk::Delivery, story};
+use serde_json::json;
+use stack::{Environment, Functions, Log, Stack, Target, Web, clerk::Delivery, story};
 use tokio::signal::unix::{SignalKind, signal};
+
+use crate::description::Description;
 
 /// How the functions run, and what for.
 #[derive(Args)]
@@ -50,13 +48,13 @@ async fn play_or_serve(target: Target, once: bool) -> Result<()> {
             eprintln!("Starting PostgreSQL, PostgREST, a stand-in for Clerk, and both functions …");
             let log = if once { Log::default() } else { Log::shown() };
             let stack = Stack::start(target, &log).await?;
-            let _description = Description::write(&describe(&stack))?;
+            let _description = Description::of(&stack)?;
             if once {
-                tell_the_story(&stack).await
-            } else {
-                invite(&stack);
-                pending().await
+                return tell_the_story(&stack).await;
             }
+            let web = Web::develop(&stack.web_environment(), &log).await?;
+            invite(&stack, &web);
+            pending().await
         }
     }
 }
@@ -76,20 +74,47 @@ async fn tell_the_story(stack: &Stack) -> Result<()> {
 }
 
 async fn serve_on_real_services(target: Target, environment: &Environment) -> Result<()> {
-    eprintln!("Starting both functions on the services of .env …");
-    let functions = Functions::start(target, environment, &Log::shown()).await?;
+    eprintln!("Starting both functions and the app on the services of .env …");
+    let log = Log::shown();
+    let functions = Functions::start(target, environment, &log).await?;
     let (user_sync, clerk_webhook) = (functions.user_sync_url(), functions.clerk_webhook_url());
-    let urls = json!({ "userSyncUrl": user_sync, "clerkWebhookUrl": clerk_webhook });
+    let web = Web::develop(&web_environment(environment, &functions), &log).await?;
+    let web_url = web.url();
+    let urls = json!({
+        "webUrl": web_url, "userSyncUrl": user_sync, "clerkWebhookUrl": clerk_webhook,
+    });
     let _description = Description::write(&urls)?;
     println!(
         "
+  the app         {web_url}
   user-sync       {user_sync}
   clerk-webhook   {clerk_webhook}
 
-Lead a tunnel to clerk-webhook to receive webhooks from Clerk. Ctrl-C stops both.
+The app serves both functions too, under /api. Lead a tunnel to it to receive webhooks from Clerk,
+at /api/webhooks/clerk. Ctrl-C stops everything.
 "
     );
     pending().await
+}
+
+/// What the app needs, out of the functions' own variables.
+fn web_environment(environment: &Environment, functions: &Functions) -> Environment {
+    let mut variables = environment.clone();
+    for (name, fallback) in [
+        ("SUPABASE_URL", "NEXT_PUBLIC_SUPABASE_URL"),
+        ("SUPABASE_SECRET_KEY", "SUPABASE_SERVICE_ROLE_KEY"),
+        ("NEXT_PUBLIC_CLERK_PUBLISHABLE_KEY", "CLERK_PUBLISHABLE_KEY"),
+    ] {
+        let value = [name, fallback].map(|name| environment.get(name));
+        let value = value.into_iter().flatten().find(|value| !value.is_empty());
+        variables.insert(name.to_owned(), value.cloned().unwrap_or_default());
+    }
+    variables.insert("USER_SYNC_URL".to_owned(), functions.user_sync_url());
+    variables.insert(
+        "CLERK_WEBHOOK_URL".to_owned(),
+        functions.clerk_webhook_url(),
+    );
+    variables
 }
 
 /// What `.env` says, where it names a real Clerk or a real Supabase.
@@ -110,52 +135,8 @@ fn read_environment(file: &Path) -> Result<Environment> {
         .with_context(|| format!("cannot read {}", file.display()))
 }
 
-/// `target/stack.json`: the addresses and keys that a script needs, there while the stack runs.
-struct Description {
-    file: PathBuf,
-    text: String,
-}
-
-impl Description {
-    fn write(description: &Value) -> Result<Self> {
-        let file = stack::root().join("target/stack.json");
-        let text = serde_json::to_string_pretty(description)?;
-        fs::write(&file, &text).with_context(|| format!("cannot write {}", file.display()))?;
-        Ok(Self { file, text })
-    }
-}
-
-impl Drop for Description {
-    fn drop(&mut self) {
-        // A stack that was started later has written its own.
-        if fs::read_to_string(&self.file).is_ok_and(|text| text == self.text) {
-            drop(fs::remove_file(&self.file));
-        }
-    }
-}
-
-fn describe(stack: &Stack) -> Value {
-    let keys = stack.supabase.keys();
-    json!({
-        "userSyncUrl": stack.functions.user_sync_url(),
-        "clerkWebhookUrl": stack.functions.clerk_webhook_url(),
-        "supabaseUrl": stack.supabase.url(),
-        "supabaseSecretKey": keys.secret_key,
-        "supabasePublishableKey": keys.publishable_key,
-        "serviceRoleJwt": keys.service_role_jwt,
-        "anonJwt": keys.anon_jwt,
-        "databaseUrl": stack.postgres.url("postgres"),
-        "clerkApiUrl": stack.clerk.api_url(),
-        "clerkSecretKey": stack.clerk.secret_key(),
-        "clerkJwtKey": stack.clerk.jwt_key(),
-        "clerkPublishableKey": stack.clerk.publishable_key(),
-        "clerkWebhookSigningSecret": stack.clerk.webhook_signing_secrets()[0],
-        "clerkControlUrl": stack.clerk.control_url(),
-    })
-}
-
-/// Prints the addresses, and three lines to copy about a user whose webhook was lost.
-fn invite(stack: &Stack) {
+/// Prints the addresses, and what to try about a user whose webhook was lost.
+fn invite(stack: &Stack, web: &Web) {
     let clerk = &stack.clerk;
     clerk.set_delivery(Delivery::Drop);
     let orphan = clerk.sign_up(&json!({ "email": "ada@example.com", "first_name": "Ada" }));
@@ -166,10 +147,11 @@ fn invite(stack: &Stack) {
         stack.functions.clerk_webhook_url(),
     );
     let (supabase, postgres) = (stack.supabase.url(), stack.postgres.url("postgres"));
-    let (clerk, control) = (clerk.api_url(), clerk.control_url());
+    let (web, clerk, control) = (web.url(), clerk.api_url(), clerk.control_url());
     let key = &stack.supabase.keys().secret_key;
     println!(
         "
+  the app               {web}
   user-sync             {user_sync}
   clerk-webhook         {clerk_webhook}
   Supabase              {supabase}
@@ -177,7 +159,8 @@ fn invite(stack: &Stack) {
   Clerk (stand-in)      {clerk}
   all of it, with keys  target/stack.json
 
-Ada has signed up, and her webhook was lost. She loads a page:
+Ada has signed up, and her webhook was lost. Sign in to the app as ada@example.com, with any password;
+it serves both functions too, under /api. Or, in her place, by hand: she loads a page:
   curl -X POST {user_sync} -H \"Authorization: Bearer $(curl -s -X POST {control}/users/{orphan}/session)\"
 She changes her name, and the webhook arrives:
   curl -X PATCH {control}/users/{orphan} --json '{{\"first_name\":\"Augusta\"}}'

@@ -1,10 +1,12 @@
 //! The project's own commands.
 
 mod artefacts;
+mod description;
 mod dev;
 mod mutants;
 mod soak;
 mod test;
+mod web;
 
 use anyhow::Result;
 use clap::Parser;
@@ -17,6 +19,8 @@ enum Command {
     Dev(dev::Arguments),
     /// Runs every check and every test
     Test,
+    /// Tests the app, also in a browser
+    Web,
     /// Builds as Vercel does, tests that, and measures it
     Vercel,
     /// Builds for AWS Lambda as SAM does, tests that, and measures it
@@ -30,6 +34,7 @@ async fn main() -> Result<()> {
     match Command::parse() {
         Command::Dev(arguments) => dev::run(arguments).await,
         Command::Test => test::run(),
+        Command::Web => web::run().await,
         Command::Vercel => artefacts::vercel().await,
         Command::Sam => artefacts::sam().await,
         Command::Soak(arguments) => soak::run(arguments).await,

@@ -155,7 +155,7 @@ fn soak(copy: &Path) -> Result<Option<String>> {
 
 fn copy_of_the_repository() -> Result<PathBuf> {
     let copy = stack::root().join("target/mutants");
-    stack::copy_repository(&copy)?;
+    stack::copy_files(stack::root(), &stack::files(stack::root())?, &copy)?;
     // PostgreSQL and PostgREST are installed already.
     let tools = copy.join("target/tools");
     if !tools.exists() {

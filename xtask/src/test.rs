@@ -10,6 +10,7 @@ pub fn run() -> Result<()> {
     cargo("clippy --workspace --all-targets -- --deny warnings")?;
     cargo("test --workspace")?;
     cargo("run --package xtask -- soak --histories 2000")?;
+    cargo("run --package xtask -- web")?;
     cargo("run --package xtask -- vercel")?;
     cargo("run --package xtask -- sam")
 }

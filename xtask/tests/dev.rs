@@ -109,10 +109,12 @@ fn ports(description: &Value) -> Vec<u16> {
         "supabaseUrl",
         "databaseUrl",
         "clerkApiUrl",
+        "clerkFrontendApiUrl",
+        "webUrl",
     ]
     .map(|name| {
         let url = description[name].as_str().unwrap();
-        let (_, port) = url.split_once("127.0.0.1:").unwrap();
+        let (_, port) = url.rsplit_once(':').unwrap();
         port.split('/').next().unwrap().parse().unwrap()
     })
     .into()
@@ -144,6 +146,7 @@ fn what_it_prints_works_and_ctrl_c_leaves_nothing_behind() {
             "anonJwt",
             "clerkApiUrl",
             "clerkControlUrl",
+            "clerkFrontendApiUrl",
             "clerkJwtKey",
             "clerkPublishableKey",
             "clerkSecretKey",
@@ -155,6 +158,7 @@ fn what_it_prints_works_and_ctrl_c_leaves_nothing_behind() {
             "supabaseSecretKey",
             "supabaseUrl",
             "userSyncUrl",
+            "webUrl",
         ]
     );
 

@@ -1,8 +1,9 @@
 //! A stand-in for Clerk's cloud, the one part of the stack that is not real. It speaks the real
-//! protocols: the Backend API, session tokens, and webhooks through Svix.
+//! protocols: the Backend API, the Frontend API, session tokens, and webhooks through Svix.
 
 mod backend_api;
 mod control;
+mod frontend_api;
 mod session;
 mod users;
 mod webhooks;
@@ -13,21 +14,23 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
 use tokio::{sync::watch, time::timeout};
 
 pub use self::{
     backend_api::Fault,
-    session::AUTHORIZED_PARTY,
     webhooks::{Delivery, Order, WebhookEvent},
 };
 use self::{
+    frontend_api::Clients,
     session::SessionKey,
     users::Users,
     webhooks::{Deliveries, Webhooks},
 };
-use crate::{faults::Faults, random, server::Server};
+use crate::{faults::Faults, port, random, server::Server};
+
+/// That of the host `clerk.example.com`, of a production instance.
+const PUBLISHABLE_KEY: &str = "pk_live_Y2xlcmsuZXhhbXBsZS5jb20k";
 
 /// A delivery that never ends is a failure of the test that waits for it: eight attempts of 15 s.
 const PATIENCE: Duration = Duration::from_mins(2);
@@ -35,14 +38,18 @@ const PATIENCE: Duration = Duration::from_mins(2);
 /// One Clerk instance, served until this is dropped.
 pub struct Clerk {
     server: Server,
+    frontend_api: Server,
     instance: Arc<Instance>,
 }
 
 /// What the handle and the servers share.
 struct Instance {
     id: String,
+    /// Where the app is that people sign in to.
+    origin: String,
     secret_key: String,
     session_key: SessionKey,
+    clients: Mutex<Clients>,
     users: Mutex<Users>,
     webhooks: Mutex<Webhooks>,
     deliveries: watch::Sender<Deliveries>,
@@ -55,8 +62,10 @@ impl Clerk {
     pub async fn start() -> Result<Self> {
         let instance = Arc::new(Instance {
             id: format!("ins_{}", random::letters_and_digits(27)),
-            secret_key: format!("sk_test_{}", random::letters_and_digits(42)),
+            origin: format!("http://localhost:{}", port::free()?),
+            secret_key: format!("sk_live_{}", random::letters_and_digits(42)),
             session_key: SessionKey::generate()?,
+            clients: Mutex::default(),
             users: Mutex::default(),
             webhooks: Mutex::new(Webhooks::new()),
             deliveries: watch::Sender::default(),
@@ -65,8 +74,12 @@ impl Clerk {
         });
         let router = backend_api::router(Arc::clone(&instance))
             .nest("/control", control::router(Arc::clone(&instance)));
-        let server = Server::start(router).await?;
-        Ok(Self { server, instance })
+        let frontend_api = frontend_api::router(Arc::clone(&instance));
+        Ok(Self {
+            server: Server::start(router).await?,
+            frontend_api: Server::start(frontend_api).await?,
+            instance,
+        })
     }
 
     /// The Backend API's base URL, as `CLERK_API_URL` takes it.
@@ -84,10 +97,20 @@ impl Clerk {
         &self.instance.secret_key
     }
 
-    /// The instance's publishable key, which is its Frontend API's host in base64.
-    pub fn publishable_key(&self) -> String {
-        let host = self.server.url().trim_start_matches("http://");
-        format!("pk_test_{}", BASE64_STANDARD.encode(format!("{host}$")))
+    /// The instance's publishable key. It names its Frontend API's host, which an app that has a
+    /// proxy before it never calls: so every stack has this one, and an app is built once for all.
+    pub fn publishable_key(&self) -> &'static str {
+        PUBLISHABLE_KEY
+    }
+
+    /// Where the proxy of the app finds the Frontend API, as `CLERK_FAPI_URL` takes it.
+    pub fn frontend_api_url(&self) -> &str {
+        self.frontend_api.url()
+    }
+
+    /// Where the app is, or is to be: what session tokens name as their authorized party.
+    pub fn origin(&self) -> &str {
+        &self.instance.origin
     }
 
     /// The public key of its session tokens, as PEM.
@@ -217,7 +240,8 @@ impl Instance {
     }
 
     fn session_token(&self, user_id: &str, claims: &Value) -> Result<String> {
-        self.session_key.sign(&self.id, user_id, claims)
+        let claims = session::claims(&self.origin, user_id, claims)?;
+        self.session_key.sign(&self.id, &claims)
     }
 }
 

@@ -12,7 +12,7 @@ use anyhow::{Result, bail};
 use user_sync_core::{ClerkWebhook, UserSync};
 
 pub use self::{
-    build::{build, check_template},
+    build::{artefacts, build, check_template, vercel_output},
     footprint::Footprint,
 };
 use self::{executable::Executable, function_url::FunctionUrl};

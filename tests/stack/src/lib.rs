@@ -13,6 +13,7 @@ mod server;
 pub mod story;
 mod supabase;
 mod tools;
+mod web;
 
 use std::time::Duration;
 
@@ -24,15 +25,18 @@ use tokio_postgres::types::ToSql;
 pub use clerk::Clerk;
 use clerk::WebhookEvent;
 pub use functions::{
-    Environment, Footprint, Functions, Target, build, cargo_lambda, check_template,
+    Environment, Footprint, Functions, Target, artefacts, build, cargo_lambda, check_template,
+    vercel_output,
 };
 pub use postgres::Postgres;
 pub use process::Log;
-pub use repository::{copy_repository, root};
+pub use repository::{copy_files, files, root};
 pub use supabase::{
     Supabase,
     gateway::{Fault as SupabaseFault, Keys as SupabaseKeys},
 };
+pub use tools::{chromium, install_web, run};
+pub use web::Web;
 
 /// Everything, running and connected.
 pub struct Stack {
@@ -243,11 +247,8 @@ fn environment(clerk: &Clerk, supabase: &Supabase) -> Environment {
         ("CLERK_SECRET_KEY", clerk.secret_key().to_owned()),
         ("CLERK_API_URL", clerk.api_url().to_owned()),
         ("CLERK_JWT_KEY", clerk.jwt_key().to_owned()),
-        ("CLERK_PUBLISHABLE_KEY", clerk.publishable_key()),
-        (
-            "CLERK_AUTHORIZED_PARTIES",
-            clerk::AUTHORIZED_PARTY.to_owned(),
-        ),
+        ("CLERK_PUBLISHABLE_KEY", clerk.publishable_key().to_owned()),
+        ("CLERK_AUTHORIZED_PARTIES", clerk.origin().to_owned()),
         (
             "CLERK_WEBHOOK_SIGNING_SECRET",
             clerk.webhook_signing_secrets().join(","),

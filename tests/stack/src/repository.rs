@@ -10,12 +10,11 @@ pub fn root() -> &'static Path {
     here.ancestors().nth(2).unwrap_or(here)
 }
 
-/// Copies the files that git knows or would know, those that have changed since the last time, and
-/// removes those that it knows no more. What else the copy holds stays.
-pub fn copy_repository(to: &Path) -> Result<()> {
+/// The names of the files in a folder of the repository that git knows or would know.
+pub fn files(folder: &Path) -> Result<BTreeSet<String>> {
     let listed = Command::new("git")
         .args(["ls-files", "--cached", "--others", "--exclude-standard"])
-        .current_dir(root())
+        .current_dir(folder)
         .output()
         .context("cannot run git")?;
     ensure!(
@@ -25,8 +24,13 @@ pub fn copy_repository(to: &Path) -> Result<()> {
     );
     let names = String::from_utf8(listed.stdout)?;
     // A file that was deleted and not yet committed is known to git, and not there.
-    let is_there = |name: &&str| root().join(name).exists();
-    let names: BTreeSet<_> = names.lines().filter(is_there).collect();
+    let is_there = |name: &&str| folder.join(name).exists();
+    Ok(names.lines().filter(is_there).map(str::to_owned).collect())
+}
+
+/// Copies the files of these names that have changed since the last time, and removes those that were
+/// copied then and are not named now. What else is there stays.
+pub fn copy_files(from: &Path, names: &BTreeSet<String>, to: &Path) -> Result<()> {
     fs::create_dir_all(to)?;
     let list = to.join(".copied");
     for name in fs::read_to_string(&list).unwrap_or_default().lines() {
@@ -34,13 +38,13 @@ pub fn copy_repository(to: &Path) -> Result<()> {
             fs::remove_file(to.join(name))?;
         }
     }
-    for name in &names {
-        let (text, copy) = (fs::read(root().join(name))?, to.join(name));
+    for name in names {
+        let (text, copy) = (fs::read(from.join(name))?, to.join(name));
         if fs::read(&copy).ok().as_ref() != Some(&text) {
             fs::create_dir_all(copy.parent().unwrap_or(to))?;
             fs::write(copy, text)?;
         }
     }
-    let names: Vec<_> = names.into_iter().collect();
+    let names: Vec<_> = names.iter().map(String::as_str).collect();
     Ok(fs::write(list, names.join("\n"))?)
 }

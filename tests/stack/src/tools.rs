@@ -11,7 +11,12 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 
+use serde_json::Value;
+
 use crate::repository::root;
+
+/// What runs npm and its programs.
+const NODE: &str = "Node.js 20 or later, with npm (https://nodejs.org)";
 
 /// PostgreSQL's folder, with `bin`, `lib` and `share`.
 pub fn postgresql() -> Result<PathBuf> {
@@ -56,6 +61,76 @@ pub fn runtime_interface_emulator() -> Result<PathBuf> {
         .context("cannot run the Python of sam")?;
     let folder = String::from_utf8(asked.stdout)?;
     Ok(Path::new(folder.trim()).join("aws-lambda-rie-x86_64"))
+}
+
+/// The folder of Clerk's scripts for pages, by package: `clerk-js` and `ui`, as their files lie in
+/// the packages. They are unpacked and not installed: what they depend on is in them already.
+pub fn clerk_scripts() -> Result<PathBuf> {
+    install("clerk", &["clerk/package.json"], |folder| {
+        eprintln!("Downloading Clerk's scripts (npm pack) …");
+        let pins = fs::read(folder.join("clerk/package.json"))?;
+        let pins: Value = serde_json::from_slice(&pins)?;
+        for (name, version) in pins["dependencies"].as_object().into_iter().flatten() {
+            let version = version.as_str().context("a version is a text")?;
+            let package = name.trim_start_matches("@clerk/");
+            fs::create_dir(folder.join(package))?;
+            run(
+                Command::new("npm")
+                    .args(["pack", "--silent", &format!("{name}@{version}")])
+                    .current_dir(folder.join(package)),
+                NODE,
+            )?;
+            run(
+                Command::new("tar")
+                    .args(["--extract", "--gzip", "--strip-components=1", "--file"])
+                    .arg(format!("clerk-{package}-{version}.tgz"))
+                    .current_dir(folder.join(package)),
+                "tar",
+            )?;
+        }
+        Ok(())
+    })
+}
+
+/// Installs what the app in `web/` depends on, beside it.
+pub fn install_web() -> Result<()> {
+    let web = root().join("web");
+    let lock_file = fs::read(web.join("package-lock.json"))?;
+    // npm writes the one of `node_modules` with other words.
+    let installed = web.join("node_modules/.installed-package-lock.json");
+    if fs::read(&installed).is_ok_and(|installed| installed == lock_file) {
+        return Ok(());
+    }
+    eprintln!("Installing the app's packages (npm ci) …");
+    npm_ci(&web)?;
+    Ok(fs::write(installed, lock_file)?)
+}
+
+/// A Chromium: the one on the path, or else the one that Playwright downloads.
+pub fn chromium() -> Result<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let folders: Vec<_> = env::split_paths(&path).collect();
+    let found = ["chromium", "chromium-browser", "google-chrome"]
+        .iter()
+        .flat_map(|name| folders.iter().map(move |folder| folder.join(name)))
+        .find(|program| program.exists());
+    if let Some(program) = found {
+        return Ok(program);
+    }
+    eprintln!("Downloading Chromium (playwright install) …");
+    let wanted = "Chromium, which could not be downloaded (Debian: apt-get install chromium)";
+    let playwright = || {
+        let mut playwright = Command::new("node");
+        playwright.current_dir(root().join("web"));
+        playwright
+    };
+    run(
+        playwright().args(["node_modules/playwright/cli.js", "install", "chromium"]),
+        wanted,
+    )?;
+    let script = "console.log(require('playwright').chromium.executablePath())";
+    let asked = playwright().args(["--eval", script]).output()?;
+    Ok(PathBuf::from(String::from_utf8(asked.stdout)?.trim()))
 }
 
 /// The Vercel CLI: a package of its own, apart from any app's.
@@ -104,7 +179,7 @@ fn npm_ci(folder: &Path) -> Result<()> {
             .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"])
             .arg("--loglevel=error")
             .current_dir(folder),
-        "Node.js 20 or later, with npm (https://nodejs.org)",
+        NODE,
     )
 }
 
@@ -127,7 +202,7 @@ fn npm_packages() -> Result<PathBuf> {
                 Command::new("node")
                     .arg("scripts/hydrate-symlinks.js")
                     .current_dir(package?.path()),
-                "Node.js 20 or later",
+                NODE,
             )?;
         }
         Ok(())

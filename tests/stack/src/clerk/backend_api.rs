@@ -1,5 +1,5 @@
-//! The Backend API, as far as this project reads it: a user, pages of users by `created_at`, the
-//! session keys. Shapes and limits are those of Clerk's `OpenAPI` file of 2026-05-12; the codes of
+//! The Backend API, as far as this project reads it: a user, pages of users by `created_at`, how
+//! many there are, the session keys. Shapes and limits are those of Clerk's `OpenAPI` file of 2026-05-12; the codes of
 //! errors are not in it.
 
 use std::{sync::Arc, time::Duration};
@@ -48,6 +48,7 @@ pub fn router(instance: Arc<Instance>) -> Router {
     Router::new()
         .route("/v1/jwks", get(session_keys))
         .route("/v1/users", get(list_users))
+        .route("/v1/users/count", get(count_users))
         .route("/v1/users/{id}", get(get_user))
         .layer(from_fn_with_state(Arc::clone(&instance), admit))
         .with_state(instance)
@@ -106,6 +107,12 @@ async fn list_users(State(instance): State<Arc<Instance>>, RawQuery(query): RawQ
         Some(users) => Json(users).into_response(),
         None => error(StatusCode::UNPROCESSABLE_ENTITY, "form_param_invalid").into_response(),
     }
+}
+
+/// All users. The SDK asks for this beside every list.
+async fn count_users(State(instance): State<Arc<Instance>>) -> Response {
+    let count = instance.users().newest_last().count();
+    Json(json!({ "object": "total_count", "total_count": count })).into_response()
 }
 
 /// Which users a list is to hold.
@@ -174,7 +181,7 @@ impl Page {
 }
 
 /// An error as the specification's `ClerkErrors` shapes it.
-fn error(status: StatusCode, code: &str) -> (StatusCode, Json<Value>) {
+pub fn error(status: StatusCode, code: &str) -> (StatusCode, Json<Value>) {
     let message = status.canonical_reason().unwrap_or_default();
     let errors = json!([{ "message": message, "long_message": message, "code": code }]);
     (

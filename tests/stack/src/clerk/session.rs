@@ -16,8 +16,33 @@ use serde_json::{Value, json};
 use super::now;
 use crate::random;
 
-/// The origin that tokens name as their authorized party.
-pub const AUTHORIZED_PARTY: &str = "http://localhost:3000";
+/// What a session token of version 2 says: that the user is signed in at `origin`. `changes` replace
+/// claims of Clerk's; null removes one.
+pub fn claims(origin: &str, user_id: &str, changes: &Value) -> Result<Value> {
+    let seconds = now() / 1_000;
+    let mut claims = json!({
+        "azp": origin,
+        "exp": seconds + 60,
+        "fva": [0, -1],
+        "iat": seconds,
+        "iss": "https://clerk.example.com",
+        "jti": random::letters_and_digits(20),
+        "nbf": seconds - 10,
+        "pla": "u:free",
+        "sid": format!("sess_{}", random::letters_and_digits(27)),
+        "sts": "active",
+        "sub": user_id,
+        "v": 2,
+    });
+    let own = claims.as_object_mut().context("claims are an object")?;
+    for (name, value) in changes.as_object().into_iter().flatten() {
+        match value {
+            Value::Null => own.remove(name),
+            value => own.insert(name.clone(), value.clone()),
+        };
+    }
+    Ok(claims)
+}
 
 /// The RSA key of an instance. It signs by itself: `jsonwebtoken` reads the key anew for each token,
 /// which takes most of the time of a run with a million page loads.
@@ -51,35 +76,13 @@ impl SessionKey {
         }] })
     }
 
-    /// Signs a session token of version 2 for the user, with `claims` over Clerk's own.
-    pub fn sign(&self, instance_id: &str, user_id: &str, claims: &Value) -> Result<String> {
-        let seconds = now() / 1_000;
-        let mut all = json!({
-            "azp": AUTHORIZED_PARTY,
-            "exp": seconds + 60,
-            "fva": [0, -1],
-            "iat": seconds,
-            "iss": "https://clerk.example.com",
-            "jti": random::letters_and_digits(20),
-            "nbf": seconds - 10,
-            "pla": "u:free",
-            "sid": format!("sess_{}", random::letters_and_digits(27)),
-            "sts": "active",
-            "sub": user_id,
-            "v": 2,
-        });
-        let own = all.as_object_mut().context("claims are an object")?;
-        for (name, value) in claims.as_object().into_iter().flatten() {
-            match value {
-                Value::Null => own.remove(name),
-                value => own.insert(name.clone(), value.clone()),
-            };
-        }
+    /// Signs claims as Clerk signs its tokens. Its key id is the instance's.
+    pub fn sign(&self, instance_id: &str, claims: &Value) -> Result<String> {
         let header = json!({
             "alg": "RS256", "typ": "JWT", "kid": instance_id, "cat": "cl_B7d4PD111AAA",
         });
         let part = |value: &Value| BASE64_URL_SAFE_NO_PAD.encode(value.to_string());
-        let signed = format!("{}.{}", part(&header), part(&all));
+        let signed = format!("{}.{}", part(&header), part(claims));
         let mut signature = vec![0; self.pair.public_modulus_len()];
         self.pair.sign(
             &RSA_PKCS1_SHA256,

@@ -11,9 +11,9 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
-use super::Target;
+use super::{Environment, Target};
 use crate::{
-    repository::{copy_repository, root},
+    repository::{copy_files, files, root},
     tools,
 };
 
@@ -67,22 +67,22 @@ fn build_binary(package: &str, name: &str) -> Result<PathBuf> {
 }
 
 /// Where both platforms' tools build, so that what is common to both is built once.
-fn artefacts() -> PathBuf {
+pub fn artefacts() -> PathBuf {
     root().join("target/artefacts")
 }
 
-/// A copy of the repository that is linked to a Vercel project of no account. Each command of the
-/// CLI has one of its own: they clear each other's output.
+/// A copy of the repository for the Vercel CLI. Each of its commands has one of its own: they clear
+/// each other's output.
 pub fn vercel_project(command: &str) -> Result<PathBuf> {
     let project = artefacts().join(format!("vercel-{command}"));
-    copy_repository(&project)?;
-    fs::create_dir_all(project.join(".vercel"))?;
-    fs::write(project.join(".vercel/project.json"), r#"{"settings":{}}"#)?;
+    copy_files(root(), &files(root())?, &project)?;
     Ok(project)
 }
 
-/// The Vercel CLI, in a project.
+/// The Vercel CLI, in a project, which is linked to one of no account.
 pub fn vercel(project: &Path) -> Result<Command> {
+    fs::create_dir_all(project.join(".vercel"))?;
+    fs::write(project.join(".vercel/project.json"), r#"{"settings":{}}"#)?;
     let mut vercel = Command::new(tools::vercel()?);
     vercel
         .current_dir(project)
@@ -93,16 +93,22 @@ pub fn vercel(project: &Path) -> Result<Command> {
 }
 
 fn vercel_build() -> Result<[PathBuf; 2]> {
-    let project = vercel_project("build")?;
-    eprintln!("vercel build --prod --standalone …");
-    let mut command = vercel(&project)?;
-    command.args(["build", "--prod", "--yes", "--standalone"]);
-    tools::run(&mut command, "the Vercel CLI")?;
-    let output = project.join(".vercel/output/functions/api");
+    let output = vercel_output(&vercel_project("build")?, &Environment::new())?;
     Ok([
-        output.join("user/sync.func/executable"),
-        output.join("webhooks/clerk.func/executable"),
+        output.join("functions/api/user/sync.func/executable"),
+        output.join("functions/api/webhooks/clerk.func/executable"),
     ])
+}
+
+/// Builds any project as Vercel does, to be deployed, and answers the folder of the output.
+pub fn vercel_output(project: &Path, environment: &Environment) -> Result<PathBuf> {
+    eprintln!("vercel build --prod --standalone …");
+    let mut command = vercel(project)?;
+    command
+        .args(["build", "--prod", "--yes", "--standalone"])
+        .envs(environment);
+    tools::run(&mut command, "the Vercel CLI")?;
+    Ok(project.join(".vercel/output"))
 }
 
 /// Checks `template.yaml` with AWS's own linters.

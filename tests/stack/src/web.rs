@@ -1,0 +1,144 @@
+//! The app in `web/`: the page that heals its visitor.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+use anyhow::{Result, bail};
+use tokio::time::{Instant, sleep};
+
+use crate::{
+    Environment, Stack, port,
+    process::{Log, Process, Stop},
+    repository::{copy_files, files, root},
+    tools,
+};
+
+/// How long the app may take until it answers.
+const TIME_TO_START: Duration = Duration::from_mins(1);
+
+/// The app, served until this is dropped.
+pub struct Web {
+    url: String,
+    _process: Process,
+}
+
+impl Web {
+    /// Serves the app as somebody works on it: what is edited shows at once.
+    pub async fn develop(environment: &Environment, log: &Log) -> Result<Self> {
+        install()?;
+        serve(&folder(), "dev", environment, log).await
+    }
+
+    /// Builds the app as it is deployed, and serves that.
+    pub async fn start(environment: &Environment, log: &Log) -> Result<Self> {
+        install()?;
+        build_and_serve(&folder(), environment, log).await
+    }
+
+    /// The same of a copy whose layout wrapper is another, one of `web/browser/layouts`, at an address
+    /// of its own.
+    pub async fn start_with_layout(
+        layout: &str,
+        environment: &Environment,
+        log: &Log,
+    ) -> Result<Self> {
+        install()?;
+        // Under the app it finds the app's packages; with a lock file it would look for its own.
+        let variant = folder().join(".layouts").join(layout);
+        let mut names = files(&folder())?;
+        names.retain(|name| {
+            let left_out = ["biome.", "browser/", "package-lock.json", "playwright."];
+            let is_left_out = left_out.iter().any(|start| name.starts_with(start));
+            !is_left_out && !name.contains(".test.")
+        });
+        copy_files(&folder(), &names, &variant)?;
+        fs::copy(
+            folder().join(format!("browser/layouts/{layout}.tsx")),
+            variant.join("components/layout/layout-wrapper.tsx"),
+        )?;
+        let mut environment = environment.clone();
+        environment.insert("PORT".to_owned(), port::free()?.to_string());
+        build_and_serve(&variant, &environment, log).await
+    }
+
+    /// Where people open it.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+}
+
+fn folder() -> PathBuf {
+    root().join("web")
+}
+
+fn install() -> Result<()> {
+    tools::install_web()?;
+    tools::clerk_scripts()?;
+    Ok(())
+}
+
+async fn build_and_serve(folder: &Path, environment: &Environment, log: &Log) -> Result<Web> {
+    eprintln!("next build …");
+    tools::run(next(folder, "build").envs(environment), "the app in web/")?;
+    serve(folder, "start", environment, log).await
+}
+
+async fn serve(folder: &Path, how: &str, environment: &Environment, log: &Log) -> Result<Web> {
+    let mut command = next(folder, how);
+    command.args(["--hostname", "localhost"]).envs(environment);
+    let mut process = Process::start("web", &command, Stop::Terminate, log.clone())?;
+    let port = environment.get("PORT").map_or("3000", String::as_str);
+    let url = format!("http://localhost:{port}");
+    let deadline = Instant::now() + TIME_TO_START;
+    while reqwest::get(format!("{url}/sign-in")).await.is_err() {
+        process.check_alive()?;
+        if Instant::now() > deadline {
+            bail!("the app does not answer at {url}:\n{}", log.tail());
+        }
+        sleep(Duration::from_millis(50)).await;
+    }
+    Ok(Web {
+        url,
+        _process: process,
+    })
+}
+
+fn next(folder: &Path, command: &str) -> Command {
+    let mut next = Command::new("node");
+    next.arg(root().join("web/node_modules/next/dist/bin/next"))
+        .arg(command)
+        .current_dir(folder)
+        .env("NEXT_TELEMETRY_DISABLED", "1");
+    next
+}
+
+impl Stack {
+    /// The environment of the app on this stack, at the address that its Clerk expects.
+    pub fn web_environment(&self) -> Environment {
+        let port = self.clerk.origin().rsplit(':').next().unwrap_or_default();
+        let variables = [
+            ("PORT", port),
+            ("USER_SYNC_URL", &self.functions.user_sync_url()),
+            ("CLERK_WEBHOOK_URL", &self.functions.clerk_webhook_url()),
+            ("SUPABASE_URL", self.supabase.url()),
+            ("SUPABASE_SECRET_KEY", &self.supabase.keys().secret_key),
+            ("CLERK_SECRET_KEY", self.clerk.secret_key()),
+            ("CLERK_JWT_KEY", self.clerk.jwt_key()),
+            ("CLERK_API_URL", self.clerk.api_url()),
+            ("CLERK_FAPI_URL", self.clerk.frontend_api_url()),
+            ("CLERK_CONTROL_URL", &self.clerk.control_url()),
+            (
+                "NEXT_PUBLIC_CLERK_PUBLISHABLE_KEY",
+                self.clerk.publishable_key(),
+            ),
+            ("NEXT_PUBLIC_CLERK_PROXY_URL", "/__clerk"),
+        ];
+        variables
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into()
+    }
+}

@@ -1,0 +1,55 @@
+//! `target/stack.json`: the addresses and keys that a script needs, there while the stack runs.
+
+use std::{fs, path::PathBuf};
+
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+use stack::Stack;
+
+/// The file, until this is dropped.
+pub struct Description {
+    file: PathBuf,
+    text: String,
+}
+
+impl Description {
+    /// Describes a whole stack, with the app where it is or is to be.
+    pub fn of(stack: &Stack) -> Result<Self> {
+        let keys = stack.supabase.keys();
+        Self::write(&json!({
+            "webUrl": stack.clerk.origin(),
+            "userSyncUrl": stack.functions.user_sync_url(),
+            "clerkWebhookUrl": stack.functions.clerk_webhook_url(),
+            "supabaseUrl": stack.supabase.url(),
+            "supabaseSecretKey": keys.secret_key,
+            "supabasePublishableKey": keys.publishable_key,
+            "serviceRoleJwt": keys.service_role_jwt,
+            "anonJwt": keys.anon_jwt,
+            "databaseUrl": stack.postgres.url("postgres"),
+            "clerkApiUrl": stack.clerk.api_url(),
+            "clerkFrontendApiUrl": stack.clerk.frontend_api_url(),
+            "clerkSecretKey": stack.clerk.secret_key(),
+            "clerkJwtKey": stack.clerk.jwt_key(),
+            "clerkPublishableKey": stack.clerk.publishable_key(),
+            "clerkWebhookSigningSecret": stack.clerk.webhook_signing_secrets()[0],
+            "clerkControlUrl": stack.clerk.control_url(),
+        }))
+    }
+
+    /// Writes whatever there is to say.
+    pub fn write(description: &Value) -> Result<Self> {
+        let file = stack::root().join("target/stack.json");
+        let text = serde_json::to_string_pretty(description)?;
+        fs::write(&file, &text).with_context(|| format!("cannot write {}", file.display()))?;
+        Ok(Self { file, text })
+    }
+}
+
+impl Drop for Description {
+    fn drop(&mut self) {
+        // A stack that was started later has written its own.
+        if fs::read_to_string(&self.file).is_ok_and(|text| text == self.text) {
+            drop(fs::remove_file(&self.file));
+        }
+    }
+}

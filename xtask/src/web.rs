@@ -1,0 +1,67 @@
+//! `cargo xtask web`: the app is checked, tested by its parts, and tested in a browser, as it is
+//! deployed, on the local parts.
+
+use std::{path::Path, process::Command};
+
+use anyhow::{Context, Result, ensure};
+use stack::{Log, Stack, Target, Web};
+
+use crate::description::Description;
+
+/// Runs all of it.
+pub async fn run() -> Result<()> {
+    stack::install_web()?;
+    npm("run check")?;
+    npm("test")?;
+    let chromium = stack::chromium()?;
+    let log = Log::default();
+    let stack = Stack::start(Target::Vercel, &log).await?;
+    let _description = Description::of(&stack)?;
+    let environment = stack.web_environment();
+    let waiting = Web::start_with_layout("that-waits", &environment, &log).await?;
+    check_that_the_browser_notices(&waiting, &chromium)?;
+    drop(waiting);
+    let without_provider = Web::start_with_layout("without-provider", &environment, &log).await?;
+    let _web = Web::start(&environment, &log).await?;
+    let mut tests = browser_tests(&chromium);
+    tests.env("WITHOUT_PROVIDER_URL", without_provider.url());
+    stack::run(&mut tests, "Playwright").with_context(|| {
+        format!(
+            "the last lines of the app and the functions:\n{}",
+            log.tail()
+        )
+    })
+}
+
+/// A suite that passes an app whose pages wait for the call would pass anything.
+fn check_that_the_browser_notices(waiting: &Web, chromium: &Path) -> Result<()> {
+    let tests = browser_tests(chromium)
+        .args(["--", "--grep", "a call that hangs for a minute"])
+        .env("WEB_URL", waiting.url())
+        .output()?;
+    let told = String::from_utf8_lossy(&tests.stdout);
+    ensure!(
+        !tests.status.success() && told.contains("1 failed"),
+        "the browser's tests do not notice a page that waits for the call:\n{told}"
+    );
+    println!("✓ the browser's tests notice a page that waits for the call");
+    Ok(())
+}
+
+fn browser_tests(chromium: &Path) -> Command {
+    let mut tests = npm_command("run browser");
+    tests.env("CHROMIUM", chromium);
+    tests
+}
+
+fn npm(arguments: &str) -> Result<()> {
+    eprintln!("\n→ npm {arguments}");
+    stack::run(&mut npm_command(arguments), "Node.js 20 or later")
+}
+
+fn npm_command(arguments: &str) -> Command {
+    let mut npm = Command::new("npm");
+    npm.args(arguments.split(' '))
+        .current_dir(stack::root().join("web"));
+    npm
+}
