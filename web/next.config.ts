@@ -20,10 +20,12 @@ const config: NextConfig = {
           'https://functions.example.vercel.app/api/user/sync (see .env.example).',
       )
     }
-    const userSync = { source: '/api/user/sync', destination: USER_SYNC_URL }
-    // One address, and so one tunnel, for the pages and the webhooks while developing.
-    const webhook = { source: '/api/webhooks/clerk', destination: CLERK_WEBHOOK_URL ?? '' }
-    return CLERK_WEBHOOK_URL ? [userSync, webhook] : [userSync]
+    const rewrites = [{ source: '/api/user/sync', destination: USER_SYNC_URL }]
+    if (CLERK_WEBHOOK_URL) {
+      // One address, and so one tunnel, for the pages and the webhooks while developing.
+      rewrites.push({ source: '/api/webhooks/clerk', destination: CLERK_WEBHOOK_URL })
+    }
+    return rewrites
   },
 }
 

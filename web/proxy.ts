@@ -1,11 +1,10 @@
 import { clerkMiddleware } from '@clerk/nextjs/server'
+import { isEntrance } from '@/app/entrance-routes'
 
-const entrance = /^\/sign-(in|up)(\/|$)/
-
-/** Every page but these two is for signed-in users. Each asks for that itself, too. */
+/** Every page but the entrance is for signed-in users. Each asks for that itself, too. */
 export default clerkMiddleware(
   async (auth, request) => {
-    if (!entrance.test(request.nextUrl.pathname)) await auth.protect()
+    if (!isEntrance(request.nextUrl.pathname)) await auth.protect()
   },
   {
     signInUrl: '/sign-in',
@@ -20,6 +19,5 @@ export const config = {
   matcher: [
     // The functions verify who is signed in themselves, and webhooks come from nobody.
     '/((?!_next/|api/user/sync$|api/webhooks/clerk$|icon.svg$).*)',
-    '/__clerk/:path*',
   ],
 }

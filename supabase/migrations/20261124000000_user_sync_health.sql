@@ -103,7 +103,7 @@ as $$
 $$;
 
 comment on function public.user_sync_health is
-  'Do the webhooks arrive? working; leaking: some users were lost; silent: some were, and none has come since; quiet: nothing has happened. Of the last 24 hours, with the last event of each path and 30 days in UTC. Users from before the webhooks count as lost on the day of their first page load.';
+  'Do the webhooks arrive? working; leaking: some users were lost; silent: some were, and none has come since; quiet: no webhook arrived, and nobody was lost. Of the last 24 hours, with the last event of each path and 30 days in UTC. Users from before the webhooks count as lost on the day of their first page load.';
 
 
 -- Supabase lets everybody execute a new function in public.

@@ -3,6 +3,7 @@
 import { SignOutButton, useUser } from '@clerk/nextjs'
 import Link from 'next/link'
 import { usePathname } from 'next/navigation'
+import { isEntrance } from './entrance-routes'
 import { Mark } from './glyph'
 
 const pages = [
@@ -14,14 +15,13 @@ const pages = [
 /** Signed-out visitors see the name alone: no other page is open to them. */
 export function Header() {
   const pathname = usePathname()
-  const isEntrance = pathname.startsWith('/sign-in') || pathname.startsWith('/sign-up')
   return (
     <header className="header">
       <Link className="brand" href="/members" prefetch={false}>
         <Mark />
         Self-healing user sync
       </Link>
-      {!isEntrance && (
+      {!isEntrance(pathname) && (
         <>
           <nav aria-label="Pages">
             {pages.map(({ href, name }) => (

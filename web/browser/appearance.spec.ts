@@ -34,27 +34,46 @@ test('signed-in pages, in light and dark, on desktop and phone', async ({ page }
   await signIn(page, email)
   await expect.poll(async () => (await row(id))?.synced_by).toBe('page_load')
 
+  const signedIn = page.getByRole('button', { name: 'Sign out' })
   await page.goto('/profile')
-  await look(page, 'profile', page.getByText('Confirmed by'))
+  await look(page, 'profile', signedIn, page.getByText('Confirmed by'))
   await page.goto('/health')
-  await look(page, 'health', page.locator('.recharts-bar').first())
+  await look(page, 'health', signedIn, page.locator('.recharts-bar').first())
   await page.goto('/members')
-  await look(page, 'members', page.getByRole('row').filter({ hasText: orphan.email }))
+  await look(page, 'members', signedIn, page.getByRole('row').filter({ hasText: orphan.email }))
 })
 
 test('an orphan is healed before your eyes', async ({ page }) => {
   const email = newEmail()
   await signUp({ email, first_name: 'Ada' })
   await signIn(page, email, '/members')
-  await setWebhooks('drop')
-  const orphan = newEmail('barbara')
-  await signUp({ email: orphan, first_name: 'Barbara', last_name: 'Liskov' })
+  const newest = page.getByRole('row').nth(1)
+  await page.getByRole('button', { name: 'Sign up a user, webhook delivered' }).click()
+  await expect(newest).toContainText('By webhook')
+  await page.getByRole('button', { name: 'Sign up a user, webhook lost' }).click()
+  await expect(newest).toContainText('not in your table')
+  await newest.getByRole('button', { name: /^Open a page as/ }).click()
+  await expect(newest).toContainText('By page load')
+  await expect(page.getByText(/is healed: in the table by page load/)).toBeAttached()
+})
+
+test('a keyboard alone leads past the header and through the pages', async ({ page }) => {
+  const email = newEmail()
+  await signUp({ email })
+  await signIn(page, email)
   await page.reload()
-  const theirs = page.getByRole('row').filter({ hasText: orphan })
-  await expect(theirs).toContainText('not in your table')
-  await theirs.getByRole('button', { name: 'Open a page as Barbara' }).click()
-  await expect(theirs).toContainText('page load')
-  await expect(page.getByText(/Barbara Liskov is healed/)).toBeAttached()
+  await expect(page.getByRole('button', { name: 'Sign out' })).toBeVisible()
+  await page.keyboard.press('Tab')
+  await expect(page.getByRole('link', { name: 'Skip to content' })).toBeFocused()
+  await page.keyboard.press('Enter')
+  await expect(page.locator('#content')).toBeFocused()
+  await page.getByRole('link', { name: 'Skip to content' }).focus()
+  for (const name of ['Self-healing user sync', 'Members', 'Profile', 'Sync health']) {
+    await page.keyboard.press('Tab')
+    await expect(page.getByRole('link', { name, exact: true })).toBeFocused()
+  }
+  await page.keyboard.press('Enter')
+  await expect(page.getByRole('heading', { name: 'Sync health' })).toBeVisible()
 })
 
 test('the health page says when webhooks look broken', async ({ page, watch }) => {
@@ -71,18 +90,18 @@ test('the health page says when webhooks look broken', async ({ page, watch }) =
     recorded_at: new Date(Date.now() - 62_000).toISOString(),
   })
   await page.reload()
-  await expect(page.getByText('Webhooks look broken')).toBeVisible()
+  await look(page, 'health-broken', page.getByText('Webhooks look broken'))
 })
 
-/** Shows the page in every way, once it is `ready`, to axe and to a picture. */
-async function look(page: Page, name: string, ready: Locator) {
+/** Shows the page in every way, once all that is to be `ready` is, to axe and to a picture. */
+async function look(page: Page, name: string, ...ready: Locator[]) {
   for (const colorScheme of ['light', 'dark'] as const) {
     await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' })
     // Clerk's forms take their colours when they load.
     await page.reload()
     for (const [device, size] of Object.entries(devices)) {
       await page.setViewportSize(size)
-      await expect(ready).toBeVisible()
+      for (const part of ready) await expect(part).toBeVisible()
       const way = `${name}-${colorScheme}-${device}`
       await page.screenshot({ path: `../target/screenshots/${way}.png`, fullPage: true })
       const { violations } = await new AxeBuilder({ page }).analyze()

@@ -63,6 +63,12 @@ export async function signIn(page: Page, email: string, path = '/profile') {
   await page.waitForURL(target.href)
 }
 
+/** Waits until the browser remembers that this many sessions had their answer. */
+export async function expectRemembered(page: Page, sessions = 1) {
+  const remembered = () => localStorage.getItem('user-sync')?.trim().split(' ').length ?? 0
+  await expect.poll(() => page.evaluate(remembered)).toBe(sessions)
+}
+
 /** Signs out by the app's own button. */
 export async function signOut(page: Page) {
   await page.getByRole('button', { name: 'Sign out' }).click()

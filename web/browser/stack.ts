@@ -15,7 +15,9 @@ function read() {
     const described = JSON.parse(readFileSync(file, 'utf8'))
     return { ...described, webUrl: process.env.WEB_URL ?? described.webUrl }
   } catch (cause) {
-    throw new Error('no stack is running: cargo xtask web starts one, and so does dev', { cause })
+    throw new Error('no stack is running: cargo xtask web starts one, and these tests with it', {
+      cause,
+    })
   }
 }
 

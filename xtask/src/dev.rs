@@ -10,6 +10,9 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::description::Description;
 
+/// The app's port on real services: that of its own origin.
+const WEB_PORT: &str = "3000";
+
 /// How the functions run, and what for.
 #[derive(Args)]
 pub struct Arguments {
@@ -74,11 +77,18 @@ async fn tell_the_story(stack: &Stack) -> Result<()> {
 }
 
 async fn serve_on_real_services(target: Target, environment: &Environment) -> Result<()> {
+    let web_environment = web_environment(environment)?;
     eprintln!("Starting both functions and the app on the services of .env …");
     let log = Log::shown();
-    let functions = Functions::start(target, environment, &log).await?;
+    let functions = Functions::start(target, &functions_environment(environment), &log).await?;
     let (user_sync, clerk_webhook) = (functions.user_sync_url(), functions.clerk_webhook_url());
-    let web = Web::develop(&web_environment(environment, &functions), &log).await?;
+    let addresses = [
+        ("USER_SYNC_URL", &user_sync),
+        ("CLERK_WEBHOOK_URL", &clerk_webhook),
+    ];
+    let addresses = addresses.map(|(name, url)| (name.to_owned(), url.clone()));
+    let web_environment = web_environment.into_iter().chain(addresses).collect();
+    let web = Web::develop(&web_environment, &log).await?;
     let web_url = web.url();
     let urls = json!({
         "webUrl": web_url, "userSyncUrl": user_sync, "clerkWebhookUrl": clerk_webhook,
@@ -97,23 +107,48 @@ at /api/webhooks/clerk. Ctrl-C stops everything.
     pending().await
 }
 
-/// What the app needs, out of the functions' own variables.
-fn web_environment(environment: &Environment, functions: &Functions) -> Environment {
+/// What the app needs, out of the functions' own variables. The functions check theirs themselves.
+fn web_environment(environment: &Environment) -> Result<Environment> {
     let mut variables = environment.clone();
-    for (name, fallback) in [
-        ("SUPABASE_URL", "NEXT_PUBLIC_SUPABASE_URL"),
-        ("SUPABASE_SECRET_KEY", "SUPABASE_SERVICE_ROLE_KEY"),
-        ("NEXT_PUBLIC_CLERK_PUBLISHABLE_KEY", "CLERK_PUBLISHABLE_KEY"),
+    let mut missing = Vec::new();
+    // The app reads the first of the names.
+    let supabase_url = ["SUPABASE_URL", "NEXT_PUBLIC_SUPABASE_URL"];
+    let publishable_key = ["NEXT_PUBLIC_CLERK_PUBLISHABLE_KEY", "CLERK_PUBLISHABLE_KEY"];
+    for (names, what) in [
+        (
+            &supabase_url[..],
+            "the project's URL, https://….supabase.co",
+        ),
+        (
+            &["SUPABASE_SECRET_KEY"],
+            "the project's secret key, sb_secret_…; the app takes no service_role key",
+        ),
+        (&publishable_key, "the instance's publishable key, pk_…"),
     ] {
-        let value = [name, fallback].map(|name| environment.get(name));
-        let value = value.into_iter().flatten().find(|value| !value.is_empty());
-        variables.insert(name.to_owned(), value.cloned().unwrap_or_default());
+        let mut values = names.iter().filter_map(|name| environment.get(*name));
+        match values.find(|value| !value.is_empty()) {
+            Some(value) => drop(variables.insert(names[0].to_owned(), value.clone())),
+            None => missing.push(format!("\n  {}: {what}", names.join(" or "))),
+        }
     }
-    variables.insert("USER_SYNC_URL".to_owned(), functions.user_sync_url());
-    variables.insert(
-        "CLERK_WEBHOOK_URL".to_owned(),
-        functions.clerk_webhook_url(),
+    ensure!(
+        missing.is_empty(),
+        "the app needs more than .env says; set there:{}",
+        missing.concat()
     );
+    variables.insert("PORT".to_owned(), WEB_PORT.to_owned());
+    Ok(variables)
+}
+
+/// What the functions need. `.env` may name the origins of the deployed app alone, and sessions of
+/// the app here name its own.
+fn functions_environment(environment: &Environment) -> Environment {
+    let mut variables = environment.clone();
+    if let Some(parties) = variables.get_mut("CLERK_AUTHORIZED_PARTIES")
+        && !parties.is_empty()
+    {
+        *parties = format!("{parties},http://localhost:{WEB_PORT}");
+    }
     variables
 }
 
@@ -187,6 +222,59 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+
+    fn environment(variables: &[(&str, &str)]) -> Environment {
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        variables.iter().map(owned).collect()
+    }
+
+    #[test]
+    fn all_that_the_app_lacks_is_named_at_once() {
+        let legacy = [
+            ("NEXT_PUBLIC_SUPABASE_URL", "https://abc.supabase.co"),
+            ("SUPABASE_SECRET_KEY", ""),
+            ("SUPABASE_SERVICE_ROLE_KEY", "eyJ"),
+        ];
+        let error = web_environment(&environment(&legacy)).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "the app needs more than .env says; set there:\
+             \n  SUPABASE_SECRET_KEY: the project's secret key, sb_secret_…; the app takes no service_role key\
+             \n  NEXT_PUBLIC_CLERK_PUBLISHABLE_KEY or CLERK_PUBLISHABLE_KEY: the instance's publishable key, pk_…"
+        );
+    }
+
+    #[test]
+    fn the_app_takes_what_the_functions_have_under_its_own_names() {
+        let whole = [
+            ("NEXT_PUBLIC_SUPABASE_URL", "https://abc.supabase.co"),
+            ("SUPABASE_SECRET_KEY", "sb_secret_abc"),
+            ("CLERK_PUBLISHABLE_KEY", "pk_test_abc"),
+        ];
+        let variables = web_environment(&environment(&whole)).unwrap();
+        assert_eq!(variables["SUPABASE_URL"], "https://abc.supabase.co");
+        assert_eq!(
+            variables["NEXT_PUBLIC_CLERK_PUBLISHABLE_KEY"],
+            "pk_test_abc"
+        );
+        assert_eq!(variables["PORT"], "3000");
+    }
+
+    #[test]
+    fn where_origins_are_named_the_app_here_is_one_of_them() {
+        for (named, told) in [
+            ("", ""),
+            (
+                "https://app.example.com",
+                "https://app.example.com,http://localhost:3000",
+            ),
+        ] {
+            let name = "CLERK_AUTHORIZED_PARTIES";
+            let variables = functions_environment(&environment(&[(name, named)]));
+            assert_eq!(variables[name], told);
+        }
+        assert!(functions_environment(&environment(&[])).is_empty());
+    }
 
     /// The variables that the core reads: they stand in its source as texts of capital letters.
     fn variables() -> BTreeSet<&'static str> {

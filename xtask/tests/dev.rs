@@ -173,6 +173,17 @@ fn what_it_prints_works_and_ctrl_c_leaves_nothing_behind() {
         shell(row).0.contains(r#""first_name":"Augusta""#)
     });
 
+    // The app's address is that of both functions, too.
+    let web = description["webUrl"].as_str().unwrap();
+    let post = |path| shell(&format!("curl -s -X POST -w '%{{http_code}}' {web}{path}")).0;
+    let synced = post("/api/user/sync");
+    assert!(
+        synced.contains("session_missing") && synced.ends_with("401"),
+        "{synced}"
+    );
+    let delivered = post("/api/webhooks/clerk");
+    assert!(delivered.ends_with("400"), "{delivered}");
+
     let (descendants, ports) = (dev.descendants(), ports(&description));
     assert!(!is_all_gone(&descendants, &ports));
     dev.signal("INT");

@@ -35,7 +35,7 @@ pub use supabase::{
     Supabase,
     gateway::{Fault as SupabaseFault, Keys as SupabaseKeys},
 };
-pub use tools::{chromium, install_web, run};
+pub use tools::{chromium, install_web};
 pub use web::Web;
 
 /// Everything, running and connected.

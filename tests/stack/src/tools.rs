@@ -10,13 +10,12 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
-
 use serde_json::Value;
 
 use crate::repository::root;
 
 /// What runs npm and its programs.
-const NODE: &str = "Node.js 20 or later, with npm (https://nodejs.org)";
+const NODE: &str = "Node.js 20.19, 22.12 or later, with npm (https://nodejs.org)";
 
 /// PostgreSQL's folder, with `bin`, `lib` and `share`.
 pub fn postgresql() -> Result<PathBuf> {
@@ -94,6 +93,7 @@ pub fn clerk_scripts() -> Result<PathBuf> {
 
 /// Installs what the app in `web/` depends on, beside it.
 pub fn install_web() -> Result<()> {
+    let _lock = lock("web")?;
     let web = root().join("web");
     let lock_file = fs::read(web.join("package-lock.json"))?;
     // npm writes the one of `node_modules` with other words.
@@ -118,18 +118,22 @@ pub fn chromium() -> Result<PathBuf> {
         return Ok(program);
     }
     eprintln!("Downloading Chromium (playwright install) …");
-    let wanted = "Chromium, which could not be downloaded (Debian: apt-get install chromium)";
-    let playwright = || {
+    let cannot = "cannot download Chromium: install it (Debian: apt-get install chromium)";
+    let playwright = |arguments: &[&str]| {
         let mut playwright = Command::new("node");
-        playwright.current_dir(root().join("web"));
+        playwright.args(arguments).current_dir(root().join("web"));
         playwright
     };
-    run(
-        playwright().args(["node_modules/playwright/cli.js", "install", "chromium"]),
-        wanted,
-    )?;
+    let download = ["node_modules/playwright/cli.js", "install", "chromium"];
+    let downloaded = playwright(&download).status().context(cannot)?;
+    ensure!(downloaded.success(), cannot);
     let script = "console.log(require('playwright').chromium.executablePath())";
-    let asked = playwright().args(["--eval", script]).output()?;
+    let asked = playwright(&["--eval", script]).output()?;
+    ensure!(
+        asked.status.success(),
+        "Playwright does not say where its Chromium is:\n{}",
+        String::from_utf8_lossy(&asked.stderr)
+    );
     Ok(PathBuf::from(String::from_utf8(asked.stdout)?.trim()))
 }
 
@@ -211,18 +215,14 @@ fn npm_packages() -> Result<PathBuf> {
 }
 
 /// Installs into `target/tools/NAME` what the `pins` (files of this package, copied there) name,
-/// unless that is there already. Processes that start at once wait for the first of them.
+/// unless that is there already.
 fn install(
     name: &str,
     pins: &[&str],
     install: impl FnOnce(&Path) -> Result<()>,
 ) -> Result<PathBuf> {
-    let tools = root().join("target/tools");
-    fs::create_dir_all(&tools)?;
-    let lock = File::create(tools.join(format!("{name}.lock")))?;
-    lock.lock()?;
-
-    let folder = fs::canonicalize(&tools)?.join(name);
+    let _lock = lock(name)?;
+    let folder = fs::canonicalize(root().join("target/tools"))?.join(name);
     let is_installed = pins.iter().all(|pin| {
         let installed = fs::read(folder.join("installed").join(pin)).ok();
         installed.is_some() && installed == fs::read(source(pin)).ok()
@@ -239,6 +239,15 @@ fn install(
     // Written last: what was interrupted is done again.
     copy_pins(&folder.join("installed"), pins)?;
     Ok(folder)
+}
+
+/// Makes processes that install the same at once wait for the first of them, until this is dropped.
+fn lock(name: &str) -> Result<File> {
+    let tools = root().join("target/tools");
+    fs::create_dir_all(&tools)?;
+    let lock = File::create(tools.join(format!("{name}.lock")))?;
+    lock.lock()?;
+    Ok(lock)
 }
 
 fn copy_pins(folder: &Path, pins: &[&str]) -> Result<()> {

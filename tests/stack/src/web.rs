@@ -7,7 +7,8 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
+use reqwest::Client;
 use tokio::time::{Instant, sleep};
 
 use crate::{
@@ -19,6 +20,9 @@ use crate::{
 
 /// How long the app may take until it answers.
 const TIME_TO_START: Duration = Duration::from_mins(1);
+
+/// How long one answer may take meanwhile: it may never come.
+const TIME_TO_ANSWER: Duration = Duration::from_secs(5);
 
 /// The app, served until this is dropped.
 pub struct Web {
@@ -88,23 +92,33 @@ async fn build_and_serve(folder: &Path, environment: &Environment, log: &Log) ->
 }
 
 async fn serve(folder: &Path, how: &str, environment: &Environment, log: &Log) -> Result<Web> {
-    let mut command = next(folder, how);
-    command.args(["--hostname", "localhost"]).envs(environment);
-    let mut process = Process::start("web", &command, Stop::Terminate, log.clone())?;
-    let port = environment.get("PORT").map_or("3000", String::as_str);
+    let port = environment.get("PORT").context("PORT is not set")?;
     let url = format!("http://localhost:{port}");
+    let mut command = next(folder, how);
+    command
+        .args(["--hostname", "localhost", "--port", port])
+        .envs(environment);
+    let mut process = Process::start("web", &command, Stop::Terminate, log.clone())?;
+    let client = Client::builder().timeout(TIME_TO_ANSWER).build()?;
     let deadline = Instant::now() + TIME_TO_START;
-    while reqwest::get(format!("{url}/sign-in")).await.is_err() {
+    while !is_up(&client, &url).await {
         process.check_alive()?;
         if Instant::now() > deadline {
-            bail!("the app does not answer at {url}:\n{}", log.tail());
+            bail!("the app does not come up at {url}:\n{}", log.tail());
         }
         sleep(Duration::from_millis(50)).await;
     }
+    // What answers is ours, and not a server that was on this port before.
+    process.check_alive()?;
     Ok(Web {
         url,
         _process: process,
     })
+}
+
+async fn is_up(client: &Client, url: &str) -> bool {
+    let answer = client.get(format!("{url}/sign-in")).send().await;
+    answer.is_ok_and(|answer| answer.status().is_success())
 }
 
 fn next(folder: &Path, command: &str) -> Command {

@@ -43,10 +43,20 @@ export function verdictOf(health: Health): Verdict {
           'Check the endpoint in Clerk: its URL, its signing secret, and whether it is enabled.',
       }
     case 'quiet':
+      // A rejected webhook does not count as arrived, so they may all have been rejected.
+      if (health.rejected > 0) {
+        return {
+          tone: 'warning',
+          opening: 'Webhooks arrive and are rejected:',
+          rest:
+            `${number(health.rejected)} ${health.rejected === 1 ? 'event' : 'events'} in the last ` +
+            '24 hours, and nobody had to be healed. The ledger says why.',
+        }
+      }
       return {
         tone: 'neutral',
         opening: 'Nothing to judge by:',
-        rest: 'no user signed up or changed in the last 24 hours.',
+        rest: 'no webhook arrived in the last 24 hours, and nobody had to be healed.',
       }
   }
 }

@@ -1,12 +1,13 @@
 'use client'
 
 import { useRouter } from 'next/navigation'
-import { useEffect, useState, useTransition } from 'react'
+import { useEffect, useRef, useState, useTransition } from 'react'
 import { pathName } from '@/app/path-name'
 import { useUserSync } from '@/components/providers/user-sync-provider'
 import type { Member } from '@/data/members'
 
-const PAUSE_MS = 2_000
+const FIRST_PAUSE_MS = 2_000
+const LONGEST_PAUSE_MS = 60_000
 
 /** Reads the list again while somebody in it is an orphan, and says aloud who was healed. */
 export function HealWatch({ members, visitorId }: { members: Member[]; visitorId: string }) {
@@ -23,22 +24,29 @@ export function HealWatch({ members, visitorId }: { members: Member[]; visitorId
     if (isVisitorDone) startRefresh(() => router.refresh())
   }, [isVisitorDone, router])
 
-  // Other orphans heal elsewhere. One refresh at a time, and none that nobody sees.
+  // Other orphans heal elsewhere. One refresh at a time, and none that nobody sees. Each spends of
+  // the calls to Clerk by which users heal, so it takes ever longer until something happens.
+  const states = members.map(({ id, state }) => `${id} ${state.is}`).join()
+  const next = useRef({ states, pause: FIRST_PAUSE_MS })
   useEffect(() => {
     if (!hasOrphans || isRefreshing) return
     let timer: ReturnType<typeof setTimeout>
-    const wait = () => {
+    const wait = (pause: number) => {
       clearTimeout(timer)
       if (document.hidden) return
-      timer = setTimeout(() => startRefresh(() => router.refresh()), PAUSE_MS)
+      timer = setTimeout(() => {
+        next.current = { states, pause: Math.min(pause * 2, LONGEST_PAUSE_MS) }
+        startRefresh(() => router.refresh())
+      }, pause)
     }
-    wait()
-    document.addEventListener('visibilitychange', wait)
+    const startOver = () => wait(FIRST_PAUSE_MS)
+    wait(next.current.states === states ? next.current.pause : FIRST_PAUSE_MS)
+    document.addEventListener('visibilitychange', startOver)
     return () => {
       clearTimeout(timer)
-      document.removeEventListener('visibilitychange', wait)
+      document.removeEventListener('visibilitychange', startOver)
     }
-  }, [hasOrphans, isRefreshing, router])
+  }, [hasOrphans, isRefreshing, states, router])
 
   return (
     <p className="visually-hidden" role="status">

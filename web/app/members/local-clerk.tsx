@@ -4,9 +4,9 @@ import { useActionState } from 'react'
 import { openPageAs, signUp } from './local-clerk-actions'
 
 /**
- * What a person does in Clerk's pages, done to the local stack's stand-in for Clerk. This file and
- * its actions are there for `cargo xtask dev` alone: nothing renders them where CLERK_CONTROL_URL
- * is not set.
+ * What a person does in Clerk's pages, done to the local stack's stand-in for Clerk. It is there for
+ * `cargo xtask dev` alone: where CLERK_CONTROL_URL is not set nothing renders this, and the actions,
+ * which are part of every build, answer that there is no such page.
  */
 export function LocalClerk() {
   const [message, act, isPending] = useActionState(

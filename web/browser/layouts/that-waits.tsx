@@ -2,13 +2,17 @@
 
 import { useAuth } from '@clerk/nextjs'
 import type { ReactNode } from 'react'
-import { UserSyncProvider, WhenSynced } from '@/components/providers/user-sync-provider'
+import { UserSyncProvider, useUserSync } from '@/components/providers/user-sync-provider'
 
 /** What no provider may do: the page waits for the call. The tests must notice. */
 export function LayoutWrapper({ children }: { children: ReactNode }) {
   return (
     <UserSyncProvider useAuth={useAuth}>
-      <WhenSynced timeout={60_000}>{children}</WhenSynced>
+      <Waiting>{children}</Waiting>
     </UserSyncProvider>
   )
+}
+
+function Waiting({ children }: { children: ReactNode }) {
+  return useUserSync().status === 'syncing' ? null : children
 }

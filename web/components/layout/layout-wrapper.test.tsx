@@ -8,7 +8,7 @@ const { usePathname, useAuth } = vi.hoisted(() => ({ usePathname: vi.fn(), useAu
 vi.mock('next/navigation', () => ({ usePathname }))
 vi.mock('@clerk/nextjs', () => ({ useAuth }))
 
-/** Under the provider somebody who is signed in is syncing at once, without it never. */
+/** Who counts as signed in is syncing at once. */
 function Page() {
   return <main>{useUserSync().status}</main>
 }
@@ -22,7 +22,7 @@ function page(pathname: string, props: Partial<LayoutWrapperProps> = {}) {
   )
 }
 
-const hasProvider = () => screen.getByRole('main').textContent === 'syncing'
+const isHealing = () => screen.getByRole('main').textContent === 'syncing'
 
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
@@ -40,11 +40,10 @@ afterEach(() => {
 })
 
 test.each(['/', '/members', '/members/sign-in', '/profile/sign-up/', '/sync'])(
-  '%s has the provider',
+  '%s heals its visitor',
   (pathname) => {
     render(page(pathname))
-    expect(hasProvider()).toBe(true)
-    expect(useAuth).toHaveBeenCalled()
+    expect(isHealing()).toBe(true)
   },
 )
 
@@ -56,18 +55,17 @@ test.each([
   '/sign-up',
   '/sign-up/',
   '/sign-up/verify-email-address',
-])('%s has none, and asks nobody who is signed in', (pathname) => {
+])('%s heals nobody', (pathname) => {
   render(page(pathname))
   expect(screen.getByRole('main')).toBeDefined()
-  expect(hasProvider()).toBe(false)
-  expect(useAuth).not.toHaveBeenCalled()
+  expect(isHealing()).toBe(false)
 })
 
 test.each(['/sign-input', '/sign-in-help', '/sign-ins/1', '/sign-up-sheet', '/sign', '/signin'])(
-  '%s has the provider: the name of a route is no mere beginning',
+  '%s heals its visitor: the name of a route is no mere beginning',
   (pathname) => {
     render(page(pathname))
-    expect(hasProvider()).toBe(true)
+    expect(isHealing()).toBe(true)
   },
 )
 
@@ -79,18 +77,20 @@ test.each([
   ['/account/login/now', ['/account/login'], false],
   ['/account', ['/account/login'], true],
   ['/sign-in', [], true],
-])('of %s, with %j excluded, it is %s that it has the provider', (pathname, exclude, expected) => {
+])('of %s, with %j excluded, it is %s that it heals its visitor', (pathname, exclude, expected) => {
   render(page(pathname, { exclude }))
-  expect(hasProvider()).toBe(expected)
+  expect(isHealing()).toBe(expected)
 })
 
-test('the provider comes and goes with the route', () => {
+test('it heals by the route, and the page stays the same one', () => {
   const { rerender } = render(page('/sign-in'))
-  expect(hasProvider()).toBe(false)
+  const main = screen.getByRole('main')
+  expect(isHealing()).toBe(false)
   rerender(page('/members'))
-  expect(hasProvider()).toBe(true)
+  expect(isHealing()).toBe(true)
   rerender(page('/sign-in'))
-  expect(hasProvider()).toBe(false)
+  expect(isHealing()).toBe(false)
+  expect(screen.getByRole('main')).toBe(main)
 })
 
 test.each(['/members', '/sign-in'])('%s has its children on the server', (pathname) => {

@@ -874,17 +874,17 @@ describe('a failure', () => {
     expect(pauses()).toEqual([15_000, 15_000])
   })
 
-  // A timer of the browser that is asked for more than 24 days fires at once.
-  test.each(['2147484', '1e999'])(
-    'with a `Retry-After` past what a timer can hold (%s) is not tried again at once',
-    async (retryAfter) => {
-      server.answers = [() => refuses(503, { 'Retry-After': retryAfter })]
-      await visit()
-      await idle()
-      await pass(60_000)
-      expect(server.calls).toHaveLength(1)
-    },
-  )
+  test.each([
+    ['60', 2],
+    ['61', 1],
+    ['1e999', 1],
+  ])('with `Retry-After: %s` makes %s calls: a minute is worth it', async (retryAfter, calls) => {
+    server.answers = [() => refuses(503, { 'Retry-After': retryAfter }), () => syncs('user_a')]
+    await visit()
+    await idle()
+    await pass(90_000)
+    expect(server.calls).toHaveLength(calls)
+  })
 
   test.each([400, 401, 403, 404, 405, 408, 410, 422, 425, 429, 499])(
     'with %s is not tried again',
@@ -1194,6 +1194,21 @@ describe('WhenSynced', () => {
     expect(shown()).toBe('a moment')
     await pass(5_000)
     expect(shown()).toBe('the profile')
+  })
+
+  test.each([
+    ['while the one before is late', [hangs, hangs]],
+    ['soon after the one before was ready', [() => syncs('user_a'), hangs]],
+  ])('waits for the next user anew, %s', async (_, answers) => {
+    server.answers = answers
+    signIn('user_a')
+    await wait()
+    await idle()
+    await pass(6_000)
+    expect(shown()).toBe('the profile')
+    signIn('user_b')
+    await pass(0)
+    expect(shown()).toBe('a moment')
   })
 
   test('does not take the children away again where Clerk was slow to load', async () => {

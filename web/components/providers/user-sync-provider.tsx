@@ -43,8 +43,6 @@ type Session = {
 }
 
 const ATTEMPTS = 3
-const TIME_TO_ANSWER_MS = 10_000
-const TIME_TO_SPREAD_MS = 1_000 // Until the storage of each tab, a process, tells of another's.
 const STORAGE_KEY = 'user-sync'
 const sessions = new Map<string, Session>()
 const listeners = new Set<() => void>()
@@ -74,13 +72,14 @@ export function useUserSync(): { status: UserSyncStatus; retry: () => void } {
 /** Shows the fallback until the user has a row, or that failed, or takes over `timeout` ms. */
 export function WhenSynced(props: { children: ReactNode; fallback?: ReactNode; timeout?: number }) {
   const { children, fallback = null, timeout = 5_000 } = props
+  const sessionId = useContext(SessionId)
   const isWaiting = ['idle', 'syncing'].includes(useUserSync().status)
-  const [isLate, setIsLate] = useState(false)
+  const [late, setLate] = useState<string>()
   useEffect(() => {
-    const timer = setTimeout(() => setIsLate(isWaiting), timeout) // The next user waits anew.
+    const timer = setTimeout(() => setLate(sessionId), timeout) // The next user waits anew.
     return () => clearTimeout(timer)
-  }, [timeout, isWaiting])
-  return isWaiting && !isLate ? fallback : children
+  }, [timeout, sessionId])
+  return isWaiting && late !== sessionId && late !== '' ? fallback : children
 }
 
 function listen(listener: () => void) {
@@ -132,7 +131,7 @@ async function sync(session: Session, provider: Provider, signal: AbortSignal) {
     for (const { current } of session.providers) {
       queueMicrotask(() => (answer ? current.onSynced?.(answer) : current.onError?.(error)))
     }
-    if (answer) await pause(TIME_TO_SPREAD_MS, signal)
+    if (answer) await pause(1_000, signal) // Storage is a little late to tell other tabs.
   })
 }
 
@@ -145,11 +144,12 @@ async function alone(id: string, signal: AbortSignal, work: () => Promise<void>)
 async function ask(userId: string, provider: Provider, signal: AbortSignal) {
   for (let attempt = 1; ; attempt++) {
     const limit = new AbortController()
-    const late = pause(TIME_TO_ANSWER_MS, signal).then(() => fail('no answer in time'))
+    const late = pause(10_000, signal).then(() => fail('no answer in 10 s'))
     const outcome = await Promise.race([post(userId, provider, limit.signal).catch(fail), late])
     limit.abort()
-    const isFinal = !(outcome instanceof Error) || (outcome.status > 0 && outcome.status < 500)
-    if (isFinal || attempt === ATTEMPTS || signal.aborted) return outcome
+    const mayPass = outcome instanceof Error && (outcome.status === 0 || outcome.status >= 500)
+    if (!mayPass || attempt === ATTEMPTS || signal.aborted) return outcome
+    if (outcome.retryAfter > 60) return outcome // Other tabs wait too. The next page load will do.
     await pause(Math.max(outcome.retryAfter, attempt) * 1_000 * (1 + Math.random() / 2), signal)
     if (signal.aborted) return outcome
   }
@@ -180,10 +180,10 @@ const fail = (cause: unknown, status = cause instanceof SyntaxError ? 200 : 0, r
 const seconds = (text: string) =>
   Math.max(0, Number(text) || (Date.parse(text) - Date.now()) / 1_000 || 0)
 
-/** Ends when the time is over, or at once with the signal. A longer timer would end at once. */
+/** Ends when the time is over, or at once with the signal. */
 const pause = (milliseconds: number, signal: AbortSignal) =>
   new Promise<void>((end) => {
-    const timer = setTimeout(end, Math.min(milliseconds, 2 ** 31 - 1))
+    const timer = setTimeout(end, milliseconds)
     signal.addEventListener('abort', () => end(clearTimeout(timer)))
   })
 

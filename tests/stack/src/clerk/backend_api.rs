@@ -1,6 +1,6 @@
 //! The Backend API, as far as this project reads it: a user, pages of users by `created_at`, how
-//! many there are, the session keys. Shapes and limits are those of Clerk's `OpenAPI` file of 2026-05-12; the codes of
-//! errors are not in it.
+//! many there are, the session keys. Shapes and limits are those of Clerk's `OpenAPI` file of
+//! 2026-05-12; the codes of errors are not in it.
 
 use std::{sync::Arc, time::Duration};
 

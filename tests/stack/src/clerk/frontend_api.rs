@@ -6,7 +6,12 @@
 
 mod clients;
 
-use std::{collections::BTreeMap, fs, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Component, PathBuf},
+    sync::{Arc, LazyLock},
+};
 
 use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use axum::{
@@ -22,6 +27,7 @@ use http::{
     header::{CONTENT_TYPE, COOKIE, SET_COOKIE},
     request::Parts,
 };
+use reqwest::Url;
 use serde_json::{Value, json};
 
 pub use self::clients::Clients;
@@ -178,6 +184,13 @@ async fn sign_up(
     let (Some(email), Some(_)) = (field("email_address"), field("password")) else {
         return refuse("form_param_missing", "email_address");
     };
+    let is_taken = instance
+        .users()
+        .newest_last()
+        .any(|user| addresses(user).any(|address| address["email_address"] == email.as_str()));
+    if is_taken {
+        return refuse("form_identifier_exists", "email_address");
+    }
     let profile = json!({
         "email": email, "first_name": field("first_name"), "last_name": field("last_name"),
     });
@@ -286,18 +299,34 @@ async fn handshake(
         return error(StatusCode::INTERNAL_SERVER_ERROR, "internal_clerk_error").into_response();
     };
     let cookie = format!("__clerk_handshake={payload}; Path=/; HttpOnly; SameSite=Lax; Max-Age=60");
-    let back = query.get("redirect_url").map_or("/", String::as_str);
+    let back = query.get("redirect_url").and_then(|url| page_of_app(url));
+    let back = back.as_ref().map_or("/", Url::as_str);
     let mut answer = Redirect::temporary(back).into_response();
     append_cookie(&mut answer, &cookie);
     answer
 }
 
+/// The address of a page, if the app or a variant of it is there: they are all on `localhost`, each
+/// at a port of its own.
+fn page_of_app(url: &str) -> Option<Url> {
+    let url = Url::parse(url).ok()?;
+    (url.scheme() == "http" && url.host_str() == Some("localhost")).then_some(url)
+}
+
 /// A script of the SDK, from the package that the page names by its major version.
 async fn script(Path(path): Path<String>) -> Response {
+    // Looked up at the first script: a stack without an app needs none, and downloads none.
+    static FOLDER: LazyLock<Option<PathBuf>> = LazyLock::new(|| tools::clerk_scripts().ok());
     let find = || {
         let (package, file) = path.strip_prefix("@clerk/")?.split_once('@')?;
         let (_version, file) = file.split_once('/')?;
-        fs::read(tools::clerk_scripts().ok()?.join(package).join(file)).ok()
+        let file = PathBuf::from(package).join(file);
+        let is_normal = |component| matches!(component, Component::Normal(_));
+        // Nothing outside of the folder is a script.
+        if !file.components().all(is_normal) {
+            return None;
+        }
+        fs::read(FOLDER.as_ref()?.join(file)).ok()
     };
     match find() {
         Some(script) => ([(CONTENT_TYPE, "text/javascript")], script).into_response(),
@@ -329,12 +358,15 @@ fn append_cookie(answer: &mut Response, cookie: &str) {
 /// The primary e-mail address of a user.
 fn email(user: &Value) -> &str {
     let primary = &user["primary_email_address_id"];
-    let addresses = user["email_addresses"].as_array().into_iter().flatten();
-    let mut primary = addresses.filter(|address| &address["id"] == primary);
-    primary
-        .next()
+    addresses(user)
+        .find(|address| &address["id"] == primary)
         .and_then(|address| address["email_address"].as_str())
         .unwrap_or_default()
+}
+
+/// All e-mail addresses of a user.
+fn addresses(user: &Value) -> impl Iterator<Item = &Value> {
+    user["email_addresses"].as_array().into_iter().flatten()
 }
 
 fn refuse(code: &str, parameter: &str) -> Response {
