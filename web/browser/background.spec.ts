@@ -11,8 +11,10 @@ test('a call that hangs for a minute changes nothing of the page', async ({ page
   await signUp({ email })
   await page.context().route('**/api/user/sync', () => {}) // No answer comes.
   await signIn(page, email)
+  await page.goto('about:blank')
+  watch.syncs.length = 0
   await page.goto('/profile')
-  await expect.poll(() => watch.syncs.length).toBeGreaterThan(1)
+  await expect.poll(() => watch.syncs.length).toBeGreaterThan(0)
   await expect(page.getByRole('heading', { name: 'Profile' })).toBeVisible()
   await page.getByRole('link', { name: 'Members' }).click()
   await expect(page.getByRole('heading', { name: 'Members', exact: true })).toBeVisible()
@@ -32,6 +34,8 @@ test('first paint and interactivity are those of the app without a provider', as
   await page.context().route('**/api/user/sync', () => {})
   await signIn(page, email)
   const state = await page.context().storageState()
+  // A token is good for a minute: every load fetches one, or some would and some would not.
+  state.cookies = state.cookies.filter(({ name }) => !name.startsWith('__session'))
   await page.close()
 
   const apps = [

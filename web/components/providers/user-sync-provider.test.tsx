@@ -1211,6 +1211,26 @@ describe('WhenSynced', () => {
     expect(shown()).toBe('a moment')
   })
 
+  test('waits for who signs in after a while', async () => {
+    become(NOBODY)
+    server.answers = [hangs]
+    await wait()
+    await pass(5_000)
+    expect(shown()).toBe('the profile')
+    signIn('user_a')
+    await pass(0)
+    expect(shown()).toBe('a moment')
+  })
+
+  test('keeps the children while Clerk switches something of the session', async () => {
+    signIn('user_a')
+    await wait()
+    await idle()
+    await pass(6_000)
+    become(LOADING)
+    expect(shown()).toBe('the profile')
+  })
+
   test('does not take the children away again where Clerk was slow to load', async () => {
     clerk.auth = LOADING
     server.answers = [hangs]

@@ -1,6 +1,6 @@
 'use client'
 
-import type { ReactNode, RefObject } from 'react'
+import type { ReactNode } from 'react'
 import { createContext, useContext, useEffect, useRef, useState, useSyncExternalStore } from 'react'
 
 /** What is needed of Clerk's `useAuth`, so that the one of any Clerk package fits. */
@@ -31,7 +31,7 @@ export type UserSyncProviderProps = {
   children: ReactNode
 }
 
-type Provider = RefObject<Omit<UserSyncProviderProps, 'children'> & ReturnType<UseAuth>>
+type Provider = { current: Omit<UserSyncProviderProps, 'children'> & ReturnType<UseAuth> }
 
 /** A Clerk session as this page knows it. All providers of a page share it. */
 type Session = {
@@ -42,7 +42,6 @@ type Session = {
   run?: AbortController
 }
 
-const ATTEMPTS = 3
 const STORAGE_KEY = 'user-sync'
 const sessions = new Map<string, Session>()
 const listeners = new Set<() => void>()
@@ -58,7 +57,8 @@ export function UserSyncProvider({ children, ...props }: UserSyncProviderProps) 
   const userId = latest.userId ?? ''
   const sessionId = (latest.isSignedIn && userId && latest.sessionId) || ''
   useEffect(() => (sessionId ? join(sessionId, userId, provider) : undefined), [sessionId, userId])
-  return <SessionId.Provider value={sessionId}>{children}</SessionId.Provider>
+  const id = latest.isSignedIn === false ? '-' : sessionId // Nobody, and not: not known yet.
+  return <SessionId.Provider value={id}>{children}</SessionId.Provider>
 }
 
 /** How it stands with the user's row, and a way to try again where that `failed`. */
@@ -72,14 +72,14 @@ export function useUserSync(): { status: UserSyncStatus; retry: () => void } {
 /** Shows the fallback until the user has a row, or that failed, or takes over `timeout` ms. */
 export function WhenSynced(props: { children: ReactNode; fallback?: ReactNode; timeout?: number }) {
   const { children, fallback = null, timeout = 5_000 } = props
-  const sessionId = useContext(SessionId)
+  const id = useContext(SessionId)
   const isWaiting = ['idle', 'syncing'].includes(useUserSync().status)
   const [late, setLate] = useState<string>()
   useEffect(() => {
-    const timer = setTimeout(() => setLate(sessionId), timeout) // The next user waits anew.
+    const timer = setTimeout(() => setLate(id), timeout) // The next user waits anew.
     return () => clearTimeout(timer)
-  }, [timeout, sessionId])
-  return isWaiting && late !== sessionId && late !== '' ? fallback : children
+  }, [timeout, id])
+  return isWaiting && (late === undefined || (late && id && late !== id)) ? fallback : children
 }
 
 function listen(listener: () => void) {
@@ -148,7 +148,7 @@ async function ask(userId: string, provider: Provider, signal: AbortSignal) {
     const outcome = await Promise.race([post(userId, provider, limit.signal).catch(fail), late])
     limit.abort()
     const mayPass = outcome instanceof Error && (outcome.status === 0 || outcome.status >= 500)
-    if (!mayPass || attempt === ATTEMPTS || signal.aborted) return outcome
+    if (!mayPass || attempt === 3 || signal.aborted) return outcome
     if (outcome.retryAfter > 60) return outcome // Other tabs wait too. The next page load will do.
     await pause(Math.max(outcome.retryAfter, attempt) * 1_000 * (1 + Math.random() / 2), signal)
     if (signal.aborted) return outcome
