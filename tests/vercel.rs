@@ -44,10 +44,6 @@ fn what_vercel_json_says_is_in_the_output() -> Result<()> {
     Ok(())
 }
 
-fn read(file: &Path) -> Result<Value> {
-    Ok(serde_json::from_slice(&fs::read(file)?)?)
-}
-
 /// In a project of its own the app passes the function's path on.
 #[test]
 #[ignore = "it installs the Vercel CLI, which takes a while: cargo xtask vercel runs it"]
@@ -118,6 +114,10 @@ fn build_app(project: &Path, variables: &[(&str, &str)]) -> Result<PathBuf> {
         .iter()
         .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     stack::vercel_output(project, &variables.collect())
+}
+
+fn read(file: &Path) -> Result<Value> {
+    Ok(serde_json::from_slice(&fs::read(file)?)?)
 }
 
 /// The text of the first block of code that starts so.
