@@ -1,6 +1,6 @@
-//! The event files of `tests/events`, through `cargo lambda invoke`. Words stand there in place of
-//! what is secret or of its time; with these a function answers 401. While `cargo lambda invoke` is
-//! waited for, another thread serves Supabase and Clerk.
+//! Sends the event files of `tests/events` with `cargo lambda invoke`. They have placeholders for
+//! secrets and times, with which a function answers 401. Another thread serves Supabase and Clerk
+//! while a test waits for `cargo lambda invoke`.
 
 use std::{fs, path::Path};
 
@@ -10,24 +10,24 @@ use serde_json::{Value, json};
 use stack::{Log, Stack, Target, cargo_lambda, clerk::Delivery};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn user_sync_takes_each_of_its_events() -> Result<()> {
+async fn user_sync_accepts_each_event_file() -> Result<()> {
     let stack = Stack::start(Target::Lambda, &Log::default()).await?;
     stack.clerk.set_delivery(Delivery::Drop);
     let id = stack.clerk.sign_up(&json!({ "email": "ada@example.com" }));
     let token = stack.clerk.session_token(&id, &json!({}))?;
-    for (file, synced) in [
+    for (file, expected) in [
         ("function-url-bearer.json", "created"),
         ("function-url-cookies.json", "present"),
         ("api-gateway-v2.json", "present"),
     ] {
         let event = read("user-sync", file)?;
-        let url = stack.functions.user_sync_url();
+        let url = stack.functions.url("user-sync");
         let (status, _) = invoke("user-sync", &url, &event)?;
-        ensure!(status == 401, "{file} as it stands: {status}");
+        ensure!(status == 401, "{file} with placeholders: {status}");
         let event = event.replace("SESSION_TOKEN", &token);
         let (status, body) = invoke("user-sync", &url, &event)?;
         ensure!(
-            status == 200 && body["status"] == synced,
+            status == 200 && body["status"] == expected,
             "{file}: {status} {body}"
         );
     }
@@ -35,7 +35,7 @@ async fn user_sync_takes_each_of_its_events() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn clerk_webhook_takes_each_of_its_events() -> Result<()> {
+async fn clerk_webhook_accepts_each_event_file() -> Result<()> {
     let stack = Stack::start(Target::Lambda, &Log::default()).await?;
     for (file, outcome) in [
         ("function-url.json", "created"),
@@ -45,14 +45,14 @@ async fn clerk_webhook_takes_each_of_its_events() -> Result<()> {
         let event = read("clerk-webhook", file)?;
         let headers = stack.clerk.sign_webhook(file, payload(&event)?)?;
         let mut signed = event;
-        for (word, name) in [
+        for (placeholder, name) in [
             ("SVIX_ID", "svix-id"),
             ("SVIX_TIMESTAMP", "svix-timestamp"),
             ("SVIX_SIGNATURE", "svix-signature"),
         ] {
-            signed = signed.replace(word, headers[name].to_str()?);
+            signed = signed.replace(placeholder, headers[name].to_str()?);
         }
-        let url = stack.functions.clerk_webhook_url();
+        let url = stack.functions.url("clerk-webhook");
         let (status, body) = invoke("clerk-webhook", &url, &signed)?;
         ensure!(
             status == 200 && body["outcome"] == outcome,
@@ -69,22 +69,22 @@ fn read(function: &str, file: &str) -> Result<String> {
     Ok(fs::read_to_string(folder.join(function).join(file))?)
 }
 
-/// The bytes that the sender has signed.
+/// The bytes that the sender signed.
 fn payload(event: &str) -> Result<Vec<u8>> {
     let event: Value = serde_json::from_str(event)?;
-    let body = event["body"].as_str().context("the event has a body")?;
+    let body = event["body"].as_str().context("the event has no body")?;
     match event["isBase64Encoded"].as_bool() {
         Some(true) => Ok(BASE64_STANDARD.decode(body)?),
         _ => Ok(body.as_bytes().to_vec()),
     }
 }
 
-/// The status and the body that the function at this URL of `cargo lambda watch` answers to an event.
+/// Sends an event to the function at this URL of `cargo lambda watch`. Returns status and body.
 fn invoke(function: &str, url: &str, event: &str) -> Result<(u64, Value)> {
     let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{function}.json"));
     fs::write(&file, event)?;
     let port = url.parse::<http::Uri>()?.port_u16();
-    let port = port.context("the URL has a port")?.to_string();
+    let port = port.context("the URL has no port")?.to_string();
     let output = cargo_lambda()?
         .args(["invoke", function, "--data-file"])
         .arg(file)
@@ -92,7 +92,9 @@ fn invoke(function: &str, url: &str, event: &str) -> Result<(u64, Value)> {
         .output()?;
     ensure!(output.status.success(), "{output:?}");
     let answer: Value = serde_json::from_slice(&output.stdout)?;
-    let status = answer["statusCode"].as_u64().context("it has a status")?;
-    let body = answer["body"].as_str().context("it has a body")?;
+    let status = answer["statusCode"]
+        .as_u64()
+        .context("the answer has no status")?;
+    let body = answer["body"].as_str().context("the answer has no body")?;
     Ok((status, serde_json::from_str(body)?))
 }

@@ -9,28 +9,28 @@ use stack::{Log, Stack, SupabaseFault, Target, build, clerk::Delivery};
 #[test]
 fn an_executable_names_all_that_is_missing_and_exits_with_1() {
     for target in [Target::Vercel, Target::Lambda] {
-        let [user_sync, clerk_webhook] = build(target).unwrap();
-        for (executable, expected) in [
+        let executables = build(target).unwrap();
+        for (name, expected) in [
             (
-                user_sync,
-                "[UserSync] cannot start, the configuration needs mending:
+                "user-sync",
+                "[UserSync] cannot start; fix these variables:
   LOG_FORMAT must be `text` or `json`
-  CLERK_SECRET_KEY is missing: the instance's secret key, sk_…
   SUPABASE_URL must be a URL that begins with `https://`
-  SUPABASE_SECRET_KEY or SUPABASE_SERVICE_ROLE_KEY is missing: the project's secret key, sb_secret_…
+  SUPABASE_SECRET_KEY or SUPABASE_SERVICE_ROLE_KEY is missing: the project's secret key, `sb_secret_…`, or its legacy `service_role` JWT
+  CLERK_SECRET_KEY is missing: the instance's secret key, `sk_…`
 ",
             ),
             (
-                clerk_webhook,
-                "[ClerkWebhook] cannot start, the configuration needs mending:
+                "clerk-webhook",
+                "[ClerkWebhook] cannot start; fix these variables:
   LOG_FORMAT must be `text` or `json`
-  CLERK_WEBHOOK_SIGNING_SECRET is missing: the endpoint's signing secret, whsec_…
   SUPABASE_URL must be a URL that begins with `https://`
-  SUPABASE_SECRET_KEY or SUPABASE_SERVICE_ROLE_KEY is missing: the project's secret key, sb_secret_…
+  SUPABASE_SECRET_KEY or SUPABASE_SERVICE_ROLE_KEY is missing: the project's secret key, `sb_secret_…`, or its legacy `service_role` JWT
+  CLERK_WEBHOOK_SIGNING_SECRET is missing: the endpoint's signing secret, `whsec_…`; several, separated by commas, while one is rotated
 ",
             ),
         ] {
-            let run = Command::new(executable)
+            let run = Command::new(&executables[name])
                 .env_clear()
                 .env("SUPABASE_URL", "abc.supabase.co")
                 .env("LOG_FORMAT", "xml")

@@ -1,5 +1,5 @@
--- Somebody's table as it was before user sync, with a profile that was never synced, and another
--- table that refers to it by its own key.
+-- A team's own table before user sync: one profile that was never synced, and another table that
+-- references the profile's own key.
 
 create table public.profiles (
   id uuid primary key default gen_random_uuid(),

@@ -23,7 +23,7 @@ async fn the_story_comes_true_under_vercel_dev() {
 #[test]
 #[ignore = "it installs the Vercel CLI, which takes a while: cargo xtask vercel runs it"]
 fn what_vercel_json_says_is_in_the_output() -> Result<()> {
-    for executable in build(Target::VercelBuild)? {
+    for executable in build(Target::VercelBuild)?.into_values() {
         let function = executable.parent().context("it is in a folder")?;
         let config = read(&function.join(".vc-config.json"))?;
         ensure!(

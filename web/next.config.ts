@@ -1,15 +1,19 @@
 import type { NextConfig } from 'next'
 
 /**
- * This origin passes the functions' routes on, so that Clerk's session cookie stays first-party.
- * Next.js writes the addresses into the build.
+ * Forwards the routes of the functions, so that Clerk's session cookie stays first-party. Next.js
+ * writes the addresses into the build.
  */
 const config: NextConfig = {
   devIndicators: false,
   poweredByHeader: false,
 
   async redirects() {
-    return [{ source: '/', destination: '/members', permanent: false }]
+    return [
+      { source: '/', destination: '/members', permanent: false },
+      // A browser asks for this one before it has read which icon the page has.
+      { source: '/favicon.ico', destination: '/icon.svg', permanent: false },
+    ]
   },
 
   async rewrites() {
@@ -22,7 +26,7 @@ const config: NextConfig = {
     }
     const rewrites = [{ source: '/api/user/sync', destination: USER_SYNC_URL }]
     if (CLERK_WEBHOOK_URL) {
-      // One address, and so one tunnel, for the pages and the webhooks while developing.
+      // In development, pages and webhooks then share one address, and so one tunnel.
       rewrites.push({ source: '/api/webhooks/clerk', destination: CLERK_WEBHOOK_URL })
     }
     return rewrites

@@ -5,7 +5,7 @@ import { stack } from './browser/stack'
 export default defineConfig({
   testDir: 'browser',
   outputDir: '../target/browser/results',
-  // Webhooks and faults are the stack's, and there is one: a test at a time.
+  // All tests share one stack with its webhooks and faults, so they run one at a time.
   workers: 1,
   timeout: 60_000,
   expect: { timeout: 15_000 },
@@ -16,7 +16,7 @@ export default defineConfig({
     screenshot: 'only-on-failure',
     launchOptions: {
       ...(process.env.CHROMIUM && { executablePath: process.env.CHROMIUM }),
-      // Chromium itself asks for updates, and refuses to sandbox what root runs.
+      // Chromium looks for updates by itself, and its sandbox does not work for root.
       args: ['--disable-background-networking', '--disable-component-update', '--no-sandbox'],
     },
   },

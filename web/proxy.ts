@@ -1,7 +1,7 @@
 import { clerkMiddleware } from '@clerk/nextjs/server'
 import { isEntrance } from '@/app/entrance-routes'
 
-/** Every page but the entrance is for signed-in users. Each asks for that itself, too. */
+/** Every page except the entrance is for signed-in users. Each page checks that itself, too. */
 export default clerkMiddleware(
   async (auth, request) => {
     if (!isEntrance(request.nextUrl.pathname)) await auth.protect()
@@ -10,14 +10,14 @@ export default clerkMiddleware(
     signInUrl: '/sign-in',
     signUpUrl: '/sign-up',
     ...(process.env.CLERK_JWT_KEY && { jwtKey: process.env.CLERK_JWT_KEY }),
-    // The local stack: `/__clerk` leads to its stand-in, at CLERK_FAPI_URL.
+    // In the local stack, `/__clerk` leads to the stand-in at CLERK_FAPI_URL.
     ...(process.env.NEXT_PUBLIC_CLERK_PROXY_URL && { frontendApiProxy: { enabled: true } }),
   },
 )
 
 export const config = {
   matcher: [
-    // The functions verify who is signed in themselves, and webhooks come from nobody.
+    // The functions verify sessions themselves, and a webhook has none.
     '/((?!_next/|api/user/sync$|api/webhooks/clerk$|icon.svg$).*)',
   ],
 }

@@ -5,8 +5,9 @@ export default defineConfig({
   test: {
     environment: 'jsdom',
     include: ['**/*.test.{ts,tsx}'],
-    // Vitest leaves fakes in place unless told, and the next test would see them.
+    // By default fakes stay in place, and the next test would see them.
     restoreMocks: true,
+    unstubEnvs: true,
     unstubGlobals: true,
   },
 })

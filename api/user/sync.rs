@@ -1,19 +1,5 @@
 //! `POST /api/user/sync` on Vercel.
 
-use http_body_util::BodyExt;
-use user_sync_core::{Function, UserSync, init_log, start};
-use vercel_runtime::{Error, Request, ResponseBody, run, service_fn};
-
-#[tokio::main]
-async fn main() -> Result<(), Error> {
-    let user_sync = start::<UserSync>(init_log);
-    let answer = move |request: Request| async move {
-        let (head, body) = request.into_parts();
-        let body = body.collect().await?.to_bytes();
-        let response = user_sync
-            .handle(http::Request::from_parts(head, body))
-            .await;
-        Ok::<_, Error>(response.map(ResponseBody::from))
-    };
-    run(service_fn(answer)).await
+fn main() -> Result<(), vercel::Error> {
+    vercel::serve::<user_sync::UserSync>()
 }

@@ -1,11 +1,11 @@
--- A worked example: users in a table that was there before, with a key of its own, a unique and
--- required e-mail address, and other column names. Only SQL changes.
+-- A worked example for a table that already exists: it has its own key, other column names, and an
+-- e-mail address that is unique and required. Only SQL changes.
 --
--- Copy this file into supabase/migrations in place of the one that makes public.users, and write
--- your table where it says profiles. The rules (order, tombstones, receipts) stay where they are,
--- in the file after it.
+-- Copy this file into supabase/migrations in place of the one that creates public.users, and put
+-- your own table in place of profiles. The rules (order, tombstones, receipts) stay in the file
+-- after it.
 --
--- The table as it was:
+-- The table before:
 --
 --   create table public.profiles (
 --     id uuid primary key default gen_random_uuid(),
@@ -16,18 +16,18 @@
 --     plan text not null default 'free'
 --   );
 
--- What the rules need to know of a row, beside what the app needs.
+-- What the rules need to know about a row.
 alter table public.profiles
   add column if not exists changed_at timestamptz,
   add column if not exists deleted_at timestamptz,
   add column if not exists synced_at timestamptz,
-  add column if not exists synced_by text;
+  add column if not exists sync_source text;
 
 grant select, insert, update on public.profiles to service_role;
 
 
--- The address of whoever has none: of a deleted user, of one who signed up by phone, and of one
--- whose address has gone to somebody else. No mail is ever delivered to `.invalid` (RFC 2606).
+-- The address of a user who has none: a deleted user, a user who signed up by phone, or a user
+-- whose address now belongs to another user. No mail is ever delivered to `.invalid` (RFC 2606).
 create or replace function public.user_sync_no_email(clerk_user_id text)
 returns text
 language sql immutable
@@ -37,7 +37,7 @@ as $$
 $$;
 
 
--- It returns the table's own row type, which `create or replace` cannot change.
+-- The function returns the row type of the table, and `create or replace` cannot change that.
 drop function if exists public.user_sync_row(jsonb);
 create function public.user_sync_row(clerk_user jsonb)
 returns public.profiles
@@ -73,7 +73,7 @@ as $$
 $$;
 
 
-create or replace function public.user_sync_store(clerk_user jsonb, via text)
+create or replace function public.user_sync_store(clerk_user jsonb, source text)
 returns jsonb
 language plpgsql
 set search_path = ''
@@ -86,18 +86,18 @@ declare
 begin
   mapped.synced_at := now();
 
-  -- Clerk gives an address to one user at a time, so of two who claim it one row is out of date.
-  -- The newer keeps it. The older gives it up and counts as unconfirmed, so that it is read again
-  -- from Clerk when its user next opens a page. The condition stands in the update itself: the
-  -- other user may be written at this moment.
+  -- In Clerk an address belongs to one user at a time. If two rows claim it, one is out of date:
+  -- the newer keeps it, the older gives it up and is in doubt, so that user's next page load reads
+  -- them from Clerk again. The update itself checks the time, because another call may be writing
+  -- the other row right now.
   update public.profiles as other
   set email = public.user_sync_no_email(other.clerk_user_id), synced_at = null
   where other.email = mapped.email and other.clerk_user_id <> mapped.clerk_user_id
     and (other.changed_at is null or other.changed_at <= mapped.changed_at)
   returning array[other.clerk_user_id] into displaced;
 
-  -- An older one who has taken it since then stands in the way of the insert, and the write is made
-  -- again.
+  -- If a newer row has the address, this user gives it up. If an older row took it after the update
+  -- above, the insert below fails on the unique constraint and the caller writes again.
   if displaced is null and exists (
     select from public.profiles as other
     where other.email = mapped.email and other.clerk_user_id <> mapped.clerk_user_id
@@ -120,13 +120,13 @@ begin
   end;
 
   insert into public.profiles
-    (clerk_user_id, email, full_name, avatar_url, changed_at, synced_at, synced_by)
+    (clerk_user_id, email, full_name, avatar_url, changed_at, synced_at, sync_source)
   values (mapped.clerk_user_id, mapped.email, mapped.full_name, mapped.avatar_url,
-    mapped.changed_at, mapped.synced_at, via)
+    mapped.changed_at, mapped.synced_at, source)
   on conflict (clerk_user_id) do update
-    set (email, full_name, avatar_url, changed_at, synced_at, synced_by)
+    set (email, full_name, avatar_url, changed_at, synced_at, sync_source)
     = (excluded.email, excluded.full_name, excluded.avatar_url, excluded.changed_at,
-      excluded.synced_at, excluded.synced_by);
+      excluded.synced_at, excluded.sync_source);
 
   return jsonb_build_object('outcome', outcome, 'email', mapped.email,
     'displaced', coalesce(displaced, '{}'));
@@ -143,26 +143,26 @@ as $$
 $$;
 
 
-create or replace function public.user_sync_bury(clerk_id text, at timestamptz, via text)
+create or replace function public.user_sync_erase(clerk_id text, at timestamptz, source text)
 returns void
 language sql
 set search_path = ''
 as $$
-  insert into public.profiles (clerk_user_id, email, deleted_at, synced_at, synced_by)
-  values (clerk_id, public.user_sync_no_email(clerk_id), at, now(), via)
+  insert into public.profiles (clerk_user_id, email, deleted_at, synced_at, sync_source)
+  values (clerk_id, public.user_sync_no_email(clerk_id), at, now(), source)
   on conflict (clerk_user_id) do update
-    set (email, full_name, avatar_url, deleted_at, synced_at, synced_by)
-    = (excluded.email, null, null, excluded.deleted_at, excluded.synced_at, excluded.synced_by)
+    set (email, full_name, avatar_url, deleted_at, synced_at, sync_source)
+    = (excluded.email, null, null, excluded.deleted_at, excluded.synced_at, excluded.sync_source)
 $$;
 
 
 revoke execute on function
   public.user_sync_no_email, public.user_sync_row, public.user_sync_find,
-  public.user_sync_store, public.user_sync_doubt, public.user_sync_bury
+  public.user_sync_store, public.user_sync_doubt, public.user_sync_erase
 from public, anon, authenticated;
 grant execute on function
   public.user_sync_no_email, public.user_sync_row, public.user_sync_find,
-  public.user_sync_store, public.user_sync_doubt, public.user_sync_bury
+  public.user_sync_store, public.user_sync_doubt, public.user_sync_erase
 to service_role;
 
 notify pgrst, 'reload schema';

@@ -1,10 +1,10 @@
--- The users table, and all that is known of its shape: one mapping, one look, one write, one
--- doubt, one grave. The rules are in the next file, which calls these and knows no table of users.
+-- The users table, and the functions that know its columns. The rules are in the next file: it
+-- calls these functions and names no table of users.
 --
--- Whoever keeps users in a table of another shape runs a file of their own in place of this one:
--- ../examples/profiles.sql is a worked example.
+-- To use a table of your own, run your own version of this file in its place. There is a worked
+-- example in ../examples/profiles.sql.
 --
--- Runs as Supabase's `postgres` role, and twice without harm.
+-- Runs as Supabase's `postgres` role. Running it again does no harm.
 
 create table if not exists public.users (
   id text primary key,
@@ -22,10 +22,10 @@ create table if not exists public.users (
   updated_at timestamptz,
   deleted_at timestamptz,
   synced_at timestamptz,
-  synced_by text check (synced_by in ('webhook', 'page_load', 'reconcile'))
+  sync_source text check (sync_source in ('webhook', 'page_load', 'reconcile'))
 );
 
--- A table of this name may have been there before, with other columns.
+-- There may already be a table of this name with other columns.
 do $$
 declare
   missing text;
@@ -33,7 +33,7 @@ begin
   select string_agg(wanted, ', ' order by wanted) into missing
   from unnest(array['id', 'email', 'email_verified', 'phone_number', 'username', 'first_name',
     'last_name', 'image_url', 'external_id', 'public_metadata', 'banned', 'created_at',
-    'updated_at', 'deleted_at', 'synced_at', 'synced_by']) as wanted
+    'updated_at', 'deleted_at', 'synced_at', 'sync_source']) as wanted
   where not exists (
     select from pg_catalog.pg_attribute
     where attrelid = 'public.users'::regclass and attname = wanted and not attisdropped
@@ -46,16 +46,20 @@ end
 $$;
 
 comment on table public.users is
-  'The users of Clerk, by their Clerk id. Written by user_sync_apply alone.';
+  'Clerk''s users by Clerk id. Only user_sync_apply writes here.';
 comment on column public.users.id is 'The Clerk id, user_…';
-comment on column public.users.updated_at is 'When Clerk last changed the user: an older change never overwrites a newer one.';
-comment on column public.users.deleted_at is 'Not null: a tombstone. Nothing revives it; the id stays so that foreign keys hold.';
-comment on column public.users.synced_at is 'When the row was last confirmed to be as Clerk has it; null while that is in doubt.';
-comment on column public.users.synced_by is 'The path that last confirmed it: webhook, page_load or reconcile.';
+comment on column public.users.updated_at is
+  'When Clerk last changed the user. An older change never overwrites a newer one.';
+comment on column public.users.deleted_at is
+  'Not null in a tombstone. Nothing revives a tombstone. Its id stays so that foreign keys hold.';
+comment on column public.users.synced_at is
+  'When the row was last confirmed to match Clerk. Null while the row is in doubt.';
+comment on column public.users.sync_source is
+  'The source that last wrote or confirmed the row: webhook, page_load or reconcile.';
 
 alter table public.users enable row level security;
 
--- Supabase grants everything on new tables in public to everybody.
+-- Supabase grants all privileges on new tables in public to every API role.
 revoke all on public.users from anon, authenticated;
 grant select on public.users to authenticated;
 grant select, insert, update on public.users to service_role;
@@ -102,7 +106,7 @@ end
 $$;
 
 comment on function public.user_sync_row is
-  'The one place where Clerk''s user object becomes a row.';
+  'Maps Clerk''s user object to a row. Nothing else does.';
 
 
 create or replace function public.user_sync_find(clerk_id text)
@@ -116,10 +120,10 @@ as $$
 $$;
 
 comment on function public.user_sync_find is
-  'What the rules need to know of a user''s row; nothing where there is none.';
+  'What the rules need to know about a user''s row. No result if there is no row.';
 
 
-create or replace function public.user_sync_store(clerk_user jsonb, via text)
+create or replace function public.user_sync_store(clerk_user jsonb, source text)
 returns jsonb
 language plpgsql
 set search_path = ''
@@ -145,24 +149,25 @@ begin
 
   insert into public.users (id, email, email_verified, phone_number, username, first_name,
     last_name, image_url, external_id, public_metadata, banned, created_at, updated_at,
-    synced_at, synced_by)
+    synced_at, sync_source)
   values (mapped.id, mapped.email, mapped.email_verified, mapped.phone_number, mapped.username,
     mapped.first_name, mapped.last_name, mapped.image_url, mapped.external_id,
-    mapped.public_metadata, mapped.banned, mapped.created_at, mapped.updated_at, now(), via)
+    mapped.public_metadata, mapped.banned, mapped.created_at, mapped.updated_at, now(), source)
   on conflict (id) do update set (email, email_verified, phone_number, username, first_name,
     last_name, image_url, external_id, public_metadata, banned, created_at, updated_at,
-    synced_at, synced_by)
+    synced_at, sync_source)
   = (excluded.email, excluded.email_verified, excluded.phone_number, excluded.username,
     excluded.first_name, excluded.last_name, excluded.image_url, excluded.external_id,
     excluded.public_metadata, excluded.banned, excluded.created_at, excluded.updated_at,
-    excluded.synced_at, excluded.synced_by);
+    excluded.synced_at, excluded.sync_source);
 
   return jsonb_build_object('outcome', outcome, 'email', mapped.email, 'displaced', '[]'::jsonb);
 end
 $$;
 
 comment on function public.user_sync_store is
-  'Writes a user as Clerk has them. Answers {outcome: created | updated | unchanged, email, displaced}: displaced lists the users who gave up a unique value, none in this table.';
+  'Writes a user as Clerk has them. Returns {outcome: created | updated | unchanged, email, '
+  'displaced}. displaced lists the users who gave up a unique value: none in this table.';
 
 
 create or replace function public.user_sync_doubt(clerk_id text)
@@ -174,35 +179,35 @@ as $$
 $$;
 
 comment on function public.user_sync_doubt is
-  'Marks the row as unconfirmed, so that the user is read again from Clerk at their next page load.';
+  'Puts the row in doubt: the next page load reads the user from Clerk again.';
 
 
-create or replace function public.user_sync_bury(clerk_id text, at timestamptz, via text)
+create or replace function public.user_sync_erase(clerk_id text, at timestamptz, source text)
 returns void
 language sql
 set search_path = ''
 as $$
-  insert into public.users (id, deleted_at, synced_at, synced_by)
-  values (clerk_id, at, now(), via)
+  insert into public.users (id, deleted_at, synced_at, sync_source)
+  values (clerk_id, at, now(), source)
   on conflict (id) do update set
     (email, email_verified, phone_number, username, first_name, last_name, image_url,
-      external_id, public_metadata, banned, deleted_at, synced_at, synced_by)
+      external_id, public_metadata, banned, deleted_at, synced_at, sync_source)
     = (null, null, null, null, null, null, null,
-      null, null, null, excluded.deleted_at, excluded.synced_at, excluded.synced_by)
+      null, null, null, excluded.deleted_at, excluded.synced_at, excluded.sync_source)
 $$;
 
-comment on function public.user_sync_bury is
-  'Makes the row a tombstone, whether it was there or not: nothing personal stays.';
+comment on function public.user_sync_erase is
+  'Writes a tombstone, even if there was no row. No personal data stays.';
 
 
--- Supabase lets everybody execute a new function in public.
+-- Supabase lets every API role execute a new function in public.
 revoke execute on function
   public.user_sync_row, public.user_sync_find, public.user_sync_store, public.user_sync_doubt,
-  public.user_sync_bury
+  public.user_sync_erase
 from public, anon, authenticated;
 grant execute on function
   public.user_sync_row, public.user_sync_find, public.user_sync_store, public.user_sync_doubt,
-  public.user_sync_bury
+  public.user_sync_erase
 to service_role;
 
 notify pgrst, 'reload schema';

@@ -1,18 +1,18 @@
--- What an operator asks: do the webhooks arrive, and which users were lost where they did not? The
--- ledger alone knows, so this file holds for a table of users of any shape.
+-- Answers an operator's questions: do webhooks arrive, and how many users did they miss? It reads
+-- only the ledger, so it works with any table of users.
 --
--- The functions call nothing of this.
+-- The HTTP functions do not call anything here.
 --
--- Runs as Supabase's `postgres` role, and twice without harm.
+-- Runs as Supabase's `postgres` role. Running it again does no harm.
 
--- When was a path last heard of, and what came by webhook?
-create index if not exists user_sync_events_heard
+-- When did a source last write, and what came by webhook?
+create index if not exists user_sync_events_by_source
   on public.user_sync_events (source, recorded_at);
--- Who was written for the first time?
+-- Which users were created, and when?
 create index if not exists user_sync_events_created
   on public.user_sync_events (recorded_at) where outcome = 'created';
--- Of whom has a webhook told?
-create index if not exists user_sync_events_told
+-- Which users did a webhook report?
+create index if not exists user_sync_events_by_webhook_user
   on public.user_sync_events (user_id) where source = 'webhook' and outcome <> 'rejected';
 
 
@@ -22,19 +22,19 @@ language sql stable
 set search_path = ''
 set timezone = 'UTC'
 as $$
-  -- A rejected webhook is no sign of life: nothing was written.
-  with path as (
-    select source, place, (
+  -- A rejected webhook wrote nothing, so it does not count as an event of its source.
+  with sources as (
+    select source, ordinal, (
       select max(event.recorded_at) from public.user_sync_events as event
       where event.source = named.source and event.outcome <> 'rejected'
     ) as last_event_at
     from unnest(array['webhook', 'page_load', 'reconcile'])
-      with ordinality as named (source, place)
+      with ordinality as named (source, ordinal)
   ),
   last_webhook as (
-    select last_event_at as at from path where source = 'webhook'
+    select last_event_at as at from sources where source = 'webhook'
   ),
-  -- Not materialized, so that the planner knows the moment and takes the index.
+  -- Not materialized: the planner then knows the time and uses the index.
   day_ago as not materialized (
     select now() - interval '24 hours' as at
   ),
@@ -44,16 +44,16 @@ as $$
     from public.user_sync_events as event, day_ago
     where event.source = 'webhook' and event.recorded_at > day_ago.at
   ),
-  -- An orphan is a user of whom no webhook has told. Only after a minute: most who sign up are
-  -- first written by their own page load, which overtakes Svix by a second. Svix tries again after
-  -- 5 s, so by then two deliveries have failed. A webhook that comes later takes its user off the
-  -- count.
+  -- An orphan is a user who was created at least a minute ago and whom no webhook has reported.
+  -- Most new users are first written by their own page load, about a second before the webhook
+  -- arrives, and Svix retries after 5 s: after a minute two deliveries have failed. A user stops
+  -- counting as an orphan when a webhook for them arrives later.
   created as (
     select event.source, event.recorded_at,
       event.recorded_at <= now() - interval '1 minute' and not exists (
-        select from public.user_sync_events as told
-        where told.user_id = event.user_id
-          and told.source = 'webhook' and told.outcome <> 'rejected'
+        select from public.user_sync_events as report
+        where report.user_id = event.user_id
+          and report.source = 'webhook' and report.outcome <> 'rejected'
       ) as is_orphan
     from public.user_sync_events as event
     where event.outcome = 'created' and event.recorded_at >= current_date - 29
@@ -87,10 +87,10 @@ as $$
     'rejected', rejected,
     'lost_since_last_webhook', lost_since_last_webhook,
     'last_webhook_at', last_webhook.at,
-    'paths', (
+    'sources', (
       select jsonb_agg(
-        jsonb_build_object('source', source, 'last_event_at', last_event_at) order by place)
-      from path
+        jsonb_build_object('source', source, 'last_event_at', last_event_at) order by ordinal)
+      from sources
     ),
     'days', (
       select jsonb_agg(
@@ -103,10 +103,14 @@ as $$
 $$;
 
 comment on function public.user_sync_health is
-  'Do the webhooks arrive? working; leaking: some users were lost; silent: some were, and none has come since; quiet: no webhook arrived, and nobody was lost. Of the last 24 hours, with the last event of each path and 30 days in UTC. Users from before the webhooks count as lost on the day of their first page load.';
+  'Do webhooks arrive? The verdict covers the last 24 hours. working: they do. leaking: some '
+  'users were lost. silent: some users were lost and no webhook has arrived since. quiet: no '
+  'webhook arrived and no user was lost. Also the last event of each source, and the last 30 days '
+  'in UTC. Users who signed up before webhooks were set up count as lost on the day of their '
+  'first page load.';
 
 
--- Supabase lets everybody execute a new function in public.
+-- Supabase lets every API role execute a new function in public.
 revoke execute on function public.user_sync_health from public, anon, authenticated;
 grant execute on function public.user_sync_health to service_role;
 

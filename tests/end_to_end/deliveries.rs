@@ -10,7 +10,7 @@ use stack::{
 pub async fn a_webhook_is_the_usual_path(stack: Stack) -> Result<()> {
     let id = &stack.clerk.sign_up(&json!({ "email": "ada@example.com" }));
     stack.clerk.deliveries_done().await?;
-    ensure!(stack.row(id).await?["synced_by"] == "webhook");
+    ensure!(stack.row(id).await?["sync_source"] == "webhook");
     let answer = stack.load_page(id, &json!({})).await?;
     answer.expect(200, "status", "present")?;
 

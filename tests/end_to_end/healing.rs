@@ -78,7 +78,7 @@ pub async fn the_exact_bytes_of_a_webhook_count_however_they_are_written(
             let payload = rewrite(&event.payload);
             let mut headers = stack.clerk.sign_webhook(&event.id, &payload)?;
             headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-            let url = stack.functions.clerk_webhook_url();
+            let url = stack.functions.url("clerk-webhook");
             let answer = stack.post(&url, headers, payload.clone()).await?;
             answer
                 .expect(200, "outcome", "created")
@@ -92,7 +92,7 @@ pub async fn the_exact_bytes_of_a_webhook_count_however_they_are_written(
     let mut headers = stack.clerk.sign_webhook(id, COMPRESSED)?;
     headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/gzip"));
-    let url = stack.functions.clerk_webhook_url();
+    let url = stack.functions.url("clerk-webhook");
     let answer = stack.post(&url, headers, COMPRESSED).await?;
     answer.expect(401, "code", "signature_invalid")?;
     stack.functions.log().wait_for("the body is not UTF-8")

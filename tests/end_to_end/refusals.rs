@@ -59,7 +59,7 @@ async fn page_loads_without_a_session(stack: &Stack) -> Result<()> {
 
 async fn requests_with_another_method(stack: &Stack) -> Result<()> {
     let functions = &stack.functions;
-    for url in [functions.user_sync_url(), functions.clerk_webhook_url()] {
+    for url in [functions.url("user-sync"), functions.url("clerk-webhook")] {
         for method in [Method::GET, Method::PUT, Method::DELETE] {
             let answer = stack.send(method, &url, HeaderMap::new(), "").await?;
             is_problem(&answer, 405, "method_not_allowed")?;
@@ -70,7 +70,7 @@ async fn requests_with_another_method(stack: &Stack) -> Result<()> {
 }
 
 async fn webhooks_without_a_signature(stack: &Stack) -> Result<()> {
-    let url = stack.functions.clerk_webhook_url();
+    let url = stack.functions.url("clerk-webhook");
     let body = r#"{"type":"user.deleted","data":{"id":"user_1"},"timestamp":1763000000123}"#;
     let signed = stack.clerk.sign_webhook("msg_bad", body)?;
     let without = |name: &str| {
@@ -150,7 +150,7 @@ async fn webhooks_without_a_signature(stack: &Stack) -> Result<()> {
 }
 
 async fn webhooks_signed_over_nonsense(stack: &Stack) -> Result<()> {
-    let url = stack.functions.clerk_webhook_url();
+    let url = stack.functions.url("clerk-webhook");
     for (id, content_type, body) in [
         (
             "msg_truncated",

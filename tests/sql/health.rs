@@ -1,64 +1,63 @@
-//! The health that an operator sees, out of the ledger alone.
+//! The health that an operator sees, read from the ledger.
 
 use serde_json::{Value, json};
 use tokio_postgres::error::DbError;
 
-use self::What::{Deletion, PageLoad, Reconcile, Rejection, Stale, Webhook};
-use crate::{Database, T, deletion, profiles, user};
+use self::Kind::{Deletion, PageLoad, Reconcile, Rejection, Stale, Webhook};
+use crate::{T, database::Database, deletion, profiles, user};
 
-/// What has happened to whom, and how long ago.
-type Happened = (What, &'static str, &'static str);
+/// A write: its kind, the user's id, and how long ago it was.
+type Write = (Kind, &'static str, &'static str);
 
 #[derive(Clone, Copy, Debug)]
-enum What {
+enum Kind {
     PageLoad,
     Reconcile,
-    /// A webhook that says what the other paths say.
+    /// A webhook with the same version of the user as the other sources.
     Webhook,
-    /// One that is older than what they say.
+    /// A webhook with an older version.
     Stale,
     Deletion,
     Rejection,
 }
 
-/// The verdict; then arrived, lost, rejected, lost since the last webhook, and the orphans healed
-/// on all days.
+/// The verdict, then arrived, lost, rejected, lost since the last webhook, and orphans healed on
+/// all days.
 type Health = (&'static str, [i64; 5]);
 
 impl Database {
-    /// The health once all of this has happened. It happens in one transaction, which is undone:
-    /// `now()` stands still, so bounds are exact, and the ledger is empty afterwards.
-    async fn health_after(&self, happened: &[Happened]) -> Value {
-        self.client.batch_execute("begin").await.unwrap();
-        self.happen(happened).await;
+    /// The health after these writes. All are in one transaction, which is rolled back: `now()`
+    /// does not move, so limits are exact, and the ledger is empty again afterwards.
+    async fn health_after(&self, writes: &[Write]) -> Value {
+        self.run("begin").await;
+        self.write_all(writes).await;
         let health = self.health().await;
-        self.client.batch_execute("rollback").await.unwrap();
+        self.run("rollback").await;
         health
     }
 
-    async fn happen(&self, happened: &[Happened]) {
-        for (number, (what, id, ago)) in happened.iter().enumerate() {
-            let moment = format!("now() - interval '{ago}'");
-            self.note(&format!("msg_{number}"), *what, id, &moment)
-                .await;
+    async fn write_all(&self, writes: &[Write]) {
+        for (number, (kind, id, ago)) in writes.iter().enumerate() {
+            let time = format!("now() - interval '{ago}'");
+            self.write(&format!("msg_{number}"), *kind, id, &time).await;
         }
     }
 
-    /// Checks the health after each of these, one after the other.
-    async fn check(&self, cases: &[(Health, &[Happened])]) {
-        for ((verdict, figures), happened) in cases {
-            let health = self.health_after(happened).await;
+    /// Checks the health after the writes of each case.
+    async fn check(&self, cases: &[(Health, &[Write])]) {
+        for ((verdict, figures), writes) in cases {
+            let health = self.health_after(writes).await;
             let days = health["days"].as_array().unwrap();
             let orphans = days.iter().filter_map(|day| day["orphans_healed"].as_i64());
-            let told = json!([
+            let actual = json!([
                 health["arrived"],
                 health["lost"],
                 health["rejected"],
                 health["lost_since_last_webhook"],
                 orphans.sum::<i64>(),
             ]);
-            assert_eq!(told, json!(figures), "{happened:?}");
-            assert_eq!(health["verdict"], *verdict, "{happened:?}");
+            assert_eq!(actual, json!(figures), "{writes:?}");
+            assert_eq!(health["verdict"], *verdict, "{writes:?}");
         }
     }
 
@@ -66,41 +65,24 @@ impl Database {
         serde_json::from_str(&self.ask("public.user_sync_health()").await).unwrap()
     }
 
-    /// What an SQL expression says.
-    async fn ask(&self, expression: &str) -> String {
-        let sql = format!("select ({expression})::text");
-        self.client.query_one(&sql, &[]).await.unwrap().get(0)
-    }
-
-    /// Lets something happen through the real functions, and dates what the ledger says of it.
-    async fn note(&self, event_id: &str, what: What, id: &str, moment: &str) {
-        match what {
+    /// Writes through the real functions, then changes the time of the new ledger entry.
+    async fn write(&self, event_id: &str, kind: Kind, id: &str, time: &str) {
+        match kind {
             PageLoad => drop(self.page_load(&user(id, T, "Ada")).await),
             Webhook => drop(self.event(event_id, &user(id, T, "Ada")).await),
             Stale => drop(self.event(event_id, &user(id, T - 1, "older")).await),
             Deletion => drop(self.event(event_id, &deletion(id)).await),
-            Reconcile => {
-                let sql = "select public.user_sync_apply($1::text::jsonb, 'reconcile')";
-                let user = user(id, T, "Ada").to_string();
-                self.client.execute(sql, &[&user]).await.unwrap();
-            }
-            Rejection => {
-                let sql = "select public.user_sync_reject($1, 'user.created', $2, 'no time')";
-                self.client.execute(sql, &[&event_id, &id]).await.unwrap();
-            }
+            Reconcile => self.reconcile(&user(id, T, "Ada")).await,
+            Rejection => self.reject(event_id, id).await,
         }
-        let date = format!(
-            "update public.user_sync_events set recorded_at = {moment}
-            where number = (select max(number) from public.user_sync_events)"
-        );
-        assert_eq!(self.client.execute(&date, &[]).await.unwrap(), 1);
+        self.date_last_entry(time).await;
     }
 }
 
 #[tokio::test]
-async fn an_empty_ledger_is_quiet_and_has_thirty_days_of_nothing() {
+async fn an_empty_ledger_is_quiet_and_has_thirty_empty_days() {
     let database = Database::start().await;
-    database.client.batch_execute("begin").await.unwrap();
+    database.run("begin").await;
     let health = database.health().await;
     let mut days = Vec::new();
     for ago in (0..30).rev() {
@@ -122,7 +104,7 @@ async fn an_empty_ledger_is_quiet_and_has_thirty_days_of_nothing() {
             "rejected": 0,
             "lost_since_last_webhook": 0,
             "last_webhook_at": null,
-            "paths": [
+            "sources": [
                 { "source": "webhook", "last_event_at": null },
                 { "source": "page_load", "last_event_at": null },
                 { "source": "reconcile", "last_event_at": null },
@@ -133,7 +115,7 @@ async fn an_empty_ledger_is_quiet_and_has_thirty_days_of_nothing() {
 }
 
 #[tokio::test]
-async fn the_verdict_is_by_what_arrived_and_who_was_lost_and_when() {
+async fn the_verdict_depends_on_what_arrived_and_who_was_lost_and_when() {
     let database = Database::start().await;
     database
         .check(&[
@@ -164,7 +146,7 @@ async fn the_verdict_is_by_what_arrived_and_who_was_lost_and_when() {
                     (Webhook, "user_1", "1 hour"),
                 ],
             ),
-            // It is the time that counts, not the number in the ledger.
+            // The time counts, not the order in the ledger.
             (
                 ("leaking", [1, 1, 0, 0, 1]),
                 &[
@@ -188,7 +170,7 @@ async fn the_verdict_is_by_what_arrived_and_who_was_lost_and_when() {
                     (PageLoad, "user_3", "1 hour"),
                 ],
             ),
-            // A page load that confirms a user has lost nothing.
+            // A page load that only confirms a user does not count as lost.
             (
                 ("quiet", [0, 0, 0, 0, 0]),
                 &[
@@ -201,7 +183,7 @@ async fn the_verdict_is_by_what_arrived_and_who_was_lost_and_when() {
 }
 
 #[tokio::test]
-async fn only_the_last_24_hours_count_but_the_last_webhook_may_be_older() {
+async fn only_the_last_24_hours_count_but_the_last_webhook_can_be_older() {
     let database = Database::start().await;
     database
         .check(&[
@@ -249,7 +231,7 @@ async fn only_the_last_24_hours_count_but_the_last_webhook_may_be_older() {
 }
 
 #[tokio::test]
-async fn a_user_is_lost_when_no_webhook_has_told_of_them_for_a_minute() {
+async fn a_user_is_lost_when_no_webhook_reports_them_for_a_minute() {
     let database = Database::start().await;
     database
         .check(&[
@@ -277,7 +259,7 @@ async fn a_user_is_lost_when_no_webhook_has_told_of_them_for_a_minute() {
 }
 
 #[tokio::test]
-async fn any_accepted_webhook_of_a_user_takes_them_off_the_count() {
+async fn a_user_with_any_accepted_webhook_is_not_lost() {
     let database = Database::start().await;
     database
         .check(&[
@@ -316,7 +298,7 @@ async fn any_accepted_webhook_of_a_user_takes_them_off_the_count() {
                     (Deletion, "user_1", "1 hour"),
                 ],
             ),
-            // Told of before: the row was taken away by hand.
+            // Reported before: somebody deleted the row by hand.
             (
                 ("working", [1, 0, 0, 0, 0]),
                 &[
@@ -324,7 +306,7 @@ async fn any_accepted_webhook_of_a_user_takes_them_off_the_count() {
                     (Webhook, "user_1", "2 hours"),
                 ],
             ),
-            // Nobody is created who was deleted before.
+            // A deleted user is not created again.
             (
                 ("working", [1, 0, 0, 0, 0]),
                 &[
@@ -332,7 +314,7 @@ async fn any_accepted_webhook_of_a_user_takes_them_off_the_count() {
                     (PageLoad, "user_1", "1 hour"),
                 ],
             ),
-            // No other path tells.
+            // No other source counts as a report.
             (
                 ("silent", [0, 1, 0, 1, 1]),
                 &[
@@ -341,7 +323,7 @@ async fn any_accepted_webhook_of_a_user_takes_them_off_the_count() {
                     (Reconcile, "user_1", "1 hour"),
                 ],
             ),
-            // One of two.
+            // One of two users.
             (
                 ("leaking", [1, 1, 0, 0, 1]),
                 &[
@@ -355,7 +337,7 @@ async fn any_accepted_webhook_of_a_user_takes_them_off_the_count() {
 }
 
 #[tokio::test]
-async fn a_rejected_webhook_tells_of_nobody_and_is_no_sign_of_life() {
+async fn a_rejected_webhook_reports_nobody_and_does_not_count_as_arrived() {
     let database = Database::start().await;
     database
         .check(&[
@@ -390,9 +372,9 @@ async fn a_rejected_webhook_tells_of_nobody_and_is_no_sign_of_life() {
 }
 
 #[tokio::test]
-async fn each_path_has_its_last_event_however_old() {
+async fn each_source_has_its_last_event_of_any_age() {
     let database = Database::start().await;
-    let happened = [
+    let writes = [
         (Webhook, "user_1", "700 days"),
         (Webhook, "user_2", "600 days"),
         (Rejection, "user_3", "1 hour"),
@@ -400,31 +382,31 @@ async fn each_path_has_its_last_event_however_old() {
         (PageLoad, "user_1", "2 hours"),
         (Reconcile, "user_5", "40 days"),
     ];
-    database.client.batch_execute("begin").await.unwrap();
-    database.happen(&happened).await;
+    database.run("begin").await;
+    database.write_all(&writes).await;
     let health = database.health().await;
-    let mut paths = Vec::new();
+    let mut sources = Vec::new();
     for (source, ago) in [
         ("webhook", "600 days"),
         ("page_load", "2 hours"),
         ("reconcile", "40 days"),
     ] {
-        let moment = format!("to_jsonb(now() - interval '{ago}') #>> '{{}}'");
-        let moment = database.ask(&moment).await;
-        paths.push(json!({ "source": source, "last_event_at": moment }));
+        let time = format!("to_jsonb(now() - interval '{ago}') #>> '{{}}'");
+        let time = database.ask(&time).await;
+        sources.push(json!({ "source": source, "last_event_at": time }));
     }
-    assert_eq!(health["last_webhook_at"], paths[0]["last_event_at"]);
-    assert_eq!(health["paths"], json!(paths));
+    assert_eq!(health["last_webhook_at"], sources[0]["last_event_at"]);
+    assert_eq!(health["sources"], json!(sources));
 }
 
-/// The beginning of today.
+/// The start of today.
 const TODAY: &str = "date_trunc('day', now(), 'UTC')";
 
 #[tokio::test]
-async fn a_day_is_of_utc_and_there_are_thirty_whatever_the_time_zone_of_the_caller() {
+async fn the_thirty_days_are_in_utc_in_every_time_zone_of_the_caller() {
     let database = Database::start().await;
     for zone in ["UTC", "Pacific/Kiritimati", "America/New_York"] {
-        for (moment, counted) in [
+        for (time, expected) in [
             ("", Some(29)),
             ("- interval '1 microsecond'", Some(28)),
             ("- interval '24 hours'", Some(28)),
@@ -436,27 +418,27 @@ async fn a_day_is_of_utc_and_there_are_thirty_whatever_the_time_zone_of_the_call
             ),
         ] {
             let begin = format!("begin; set local timezone = '{zone}'");
-            database.client.batch_execute(&begin).await.unwrap();
-            let moment = format!("{TODAY} {moment}");
-            database.note("msg_1", PageLoad, "user_1", &moment).await;
+            database.run(&begin).await;
+            let time = format!("{TODAY} {time}");
+            database.write("msg_1", PageLoad, "user_1", &time).await;
             let health = database.health().await;
             let days = health["days"].as_array().unwrap();
-            let found = days.iter().position(|day| day["page_load"] == 1);
-            assert_eq!((days.len(), found), (30, counted), "{zone}: {moment}");
-            if let Some(place) = counted {
-                let day = format!("(({moment}) at time zone 'UTC')::date");
-                assert_eq!(days[place]["day"], database.ask(&day).await, "{zone}");
+            let index = days.iter().position(|day| day["page_load"] == 1);
+            assert_eq!((days.len(), index), (30, expected), "{zone}: {time}");
+            if let Some(index) = expected {
+                let day = format!("(({time}) at time zone 'UTC')::date");
+                assert_eq!(days[index]["day"], database.ask(&day).await, "{zone}");
             }
-            database.client.batch_execute("rollback").await.unwrap();
+            database.run("rollback").await;
         }
     }
 }
 
 #[tokio::test]
-async fn a_user_counts_on_the_day_of_the_first_write_and_by_the_path_that_did_it() {
+async fn a_user_counts_on_the_day_and_for_the_source_of_the_first_write() {
     let database = Database::start().await;
-    database.client.batch_execute("begin").await.unwrap();
-    let happened = [
+    database.run("begin").await;
+    let writes = [
         (Webhook, "user_1", 2),
         (Webhook, "user_2", 2),
         (Webhook, "user_3", 2),
@@ -474,27 +456,26 @@ async fn a_user_counts_on_the_day_of_the_first_write_and_by_the_path_that_did_it
         (Rejection, "user_11", 1),
         (PageLoad, "user_12", 1),
     ];
-    for (number, (what, id, days)) in happened.into_iter().enumerate() {
-        let moment = format!("{TODAY} - {days} * interval '24 hours'");
-        database
-            .note(&format!("msg_{number}"), what, id, &moment)
-            .await;
+    for (number, (kind, id, days)) in writes.into_iter().enumerate() {
+        let time = format!("{TODAY} - {days} * interval '24 hours'");
+        let event_id = format!("msg_{number}");
+        database.write(&event_id, kind, id, &time).await;
     }
     let health = database.health().await;
-    for (place, counts) in [(27, [3, 2, 4, 4]), (28, [0, 1, 0, 1]), (29, [0, 0, 0, 0])] {
-        let day = &health["days"][place];
-        let named = ["webhook", "page_load", "reconcile", "orphans_healed"];
-        assert_eq!(json!(named.map(|name| &day[name])), json!(counts), "{day}");
+    for (index, counts) in [(27, [3, 2, 4, 4]), (28, [0, 1, 0, 1]), (29, [0, 0, 0, 0])] {
+        let day = &health["days"][index];
+        let names = ["webhook", "page_load", "reconcile", "orphans_healed"];
+        assert_eq!(json!(names.map(|name| &day[name])), json!(counts), "{day}");
     }
 }
 
 #[tokio::test]
-async fn a_table_of_ones_own_has_the_same_health() {
+async fn a_table_of_your_own_has_the_same_health() {
     let database = profiles::start().await;
     database
         .check(&[
             (("quiet", [0, 0, 0, 0, 0]), &[]),
-            // They were in the table before.
+            // This user was already in the table.
             (
                 ("quiet", [0, 0, 0, 0, 0]),
                 &[(PageLoad, "user_old", "1 hour")],
@@ -511,7 +492,7 @@ async fn a_table_of_ones_own_has_the_same_health() {
 }
 
 #[tokio::test]
-async fn the_migration_runs_twice_and_the_health_stays() {
+async fn the_migrations_run_twice_and_the_health_stays() {
     let database = Database::start().await;
     database.event("msg_1", &user("user_1", T, "Ada")).await;
     let before = database.health().await;
@@ -521,9 +502,9 @@ async fn the_migration_runs_twice_and_the_health_stays() {
 }
 
 #[tokio::test]
-async fn nobody_but_the_service_role_sees_the_health() {
+async fn only_the_service_role_sees_the_health() {
     let database = Database::start().await;
-    // Not only may they not read the ledger, for which the code would be the same.
+    // Without access to the ledger the error code would be the same, but not the message.
     let refused = Some("permission denied for function user_sync_health");
     for (role, refusal) in [
         ("anon", refused),

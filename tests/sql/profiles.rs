@@ -1,21 +1,20 @@
-//! The worked example of somebody's own table: other columns, the same rules.
+//! The worked example of a table of your own: other columns, the same rules.
 
 use serde_json::{Value, json};
 use stack::{Log, Postgres};
 use tokio_postgres::error::SqlState;
 
-use crate::{Database, T, apply, deletion, outcome, user};
+use crate::{T, database::Database, deletion, user};
 
+const TABLE: &str = "tests/profiles.sql";
 const MAPPING: &str = "supabase/examples/profiles.sql";
-
-const TABLE_AS_IT_WAS: &str = "tests/profiles.sql";
 const RULES: &str = "supabase/migrations/20261123000001_user_sync.sql";
 const HEALTH: &str = "supabase/migrations/20261124000000_user_sync_health.sql";
 
-/// A database whose users are profiles, as the role that the functions call with.
+/// A database whose users are in `public.profiles`.
 pub async fn start() -> Database {
     let postgres = Postgres::start(Log::default()).await.unwrap();
-    for file in [TABLE_AS_IT_WAS, MAPPING, RULES, HEALTH] {
+    for file in [TABLE, MAPPING, RULES, HEALTH] {
         postgres.run_sql(file).await.unwrap();
     }
     Database::on(postgres).await
@@ -23,19 +22,20 @@ pub async fn start() -> Database {
 
 impl Database {
     async fn profile(&self, id: &str) -> Value {
-        let sql = "select to_jsonb(p)::text from public.profiles as p where clerk_user_id = $1";
-        let row = self.client.query_one(sql, &[&id]).await.unwrap();
-        serde_json::from_str(row.get(0)).unwrap()
+        let profile = "select to_jsonb(p) from public.profiles as p where clerk_user_id";
+        let profile = self.ask(&format!("{profile} = '{id}'")).await;
+        serde_json::from_str(&profile).unwrap()
     }
 
-    /// Writes a user who claims an address, and tells who gave it up.
+    /// Writes a user who has this address, and returns who gave it up.
     async fn claim(&self, id: &str, updated_at: i64, email: &str) -> Value {
-        let answer = apply(&self.client, &claiming(id, updated_at, email), None).await;
+        let answer = self.apply(&with_email(id, updated_at, email), None).await;
         answer.unwrap()["displaced"].take()
     }
 }
 
-fn claiming(id: &str, updated_at: i64, email: &str) -> Value {
+/// A user with this primary address.
+fn with_email(id: &str, updated_at: i64, email: &str) -> Value {
     let mut user = user(id, updated_at, "Ada");
     user["email_addresses"][1]["email_address"] = json!(email);
     user
@@ -45,7 +45,7 @@ fn claiming(id: &str, updated_at: i64, email: &str) -> Value {
 async fn a_profile_keeps_its_own_key_and_columns() {
     let database = start().await;
     let before = database.profile("user_old").await;
-    assert_eq!(database.status("user_old", None, None).await, "outdated");
+    assert_eq!(database.status("user_old", None, None).await, "in_doubt");
     let mut full = user("user_old", T, "Ada");
     full["last_name"] = json!("Lovelace");
     assert_eq!(database.page_load(&full).await, "updated");
@@ -94,7 +94,7 @@ async fn the_rules_hold_on_profiles_too() {
 }
 
 #[tokio::test]
-async fn many_users_may_have_no_email_address() {
+async fn many_users_can_have_no_email_address() {
     let database = start().await;
     for id in ["user_1", "user_2"] {
         let mut phone_only = user(id, T, "Ada");
@@ -116,24 +116,24 @@ async fn the_newer_user_keeps_an_address_and_the_older_one_is_read_again() {
         database.claim("user_2", T + 1, shared).await,
         json!(["user_1"])
     );
-    // A late event of the older one's does not win the address back.
+    // A late event for the older user does not win the address back.
     assert_eq!(database.claim("user_1", T, shared).await, json!(["user_1"]));
     for (id, email, status) in [
-        ("user_1", "user_1@no-email.invalid", "outdated"),
+        ("user_1", "user_1@no-email.invalid", "in_doubt"),
         ("user_2", shared, "present"),
     ] {
         assert_eq!(database.profile(id).await["email"], email);
         assert_eq!(database.status(id, None, None).await, status, "{id}");
     }
 
-    // Read again from Clerk, they have another address.
+    // After another read from Clerk the older user has a new address.
     assert_eq!(
         database.claim("user_1", T + 2, "own@example.com").await,
         json!([])
     );
     assert_eq!(database.profile("user_1").await["email"], "own@example.com");
     assert_eq!(database.status("user_1", None, None).await, "present");
-    // Of two changes in one millisecond the one that comes last keeps it.
+    // Of two changes in one millisecond the last one written keeps the address.
     assert_eq!(
         database.claim("user_3", T + 1, shared).await,
         json!(["user_2"])
@@ -141,9 +141,9 @@ async fn the_newer_user_keeps_an_address_and_the_older_one_is_read_again() {
 }
 
 #[tokio::test]
-async fn of_all_who_claim_an_address_at_once_the_newest_has_it_in_the_end() {
+async fn the_newest_of_many_users_who_claim_an_address_at_once_keeps_it() {
     let database = start().await;
-    let claim = |n| claiming(&format!("user_{n}"), T + n, "shared@example.com");
+    let claim = |n| with_email(&format!("user_{n}"), T + n, "shared@example.com");
     let claims = (0..32).map(|n| (claim(n), None)).collect();
     database.write_at_once(claims).await;
     for n in 0..31 {
@@ -156,13 +156,13 @@ async fn of_all_who_claim_an_address_at_once_the_newest_has_it_in_the_end() {
 }
 
 #[tokio::test]
-async fn whoever_has_moved_on_from_an_address_loses_nothing_to_its_next_holder() {
+async fn a_user_with_a_new_address_loses_nothing_to_the_next_owner_of_the_old_one() {
     let database = start().await;
     let claims = |n: i64| {
         let id = format!("user_{n}");
         let own = format!("own-{n}@example.com");
-        let shared = claiming(&id, T + n, "shared@example.com");
-        [(shared, None), (claiming(&id, T + 100 + n, &own), None)]
+        let shared = with_email(&id, T + n, "shared@example.com");
+        [(shared, None), (with_email(&id, T + 100 + n, &own), None)]
     };
     for _round in 0..4 {
         let claims = (0..32).flat_map(claims).collect();
@@ -178,16 +178,18 @@ async fn whoever_has_moved_on_from_an_address_loses_nothing_to_its_next_holder()
 }
 
 #[tokio::test]
-async fn the_mapping_may_be_run_again_and_over_the_stock_migrations() {
+async fn the_mapping_runs_twice_and_over_the_stock_migrations() {
     let postgres = Postgres::start(Log::default()).await.unwrap();
     postgres.migrate().await.unwrap();
-    for file in [TABLE_AS_IT_WAS, MAPPING, MAPPING] {
+    for file in [TABLE, MAPPING, MAPPING] {
         postgres.run_sql(file).await.unwrap();
     }
     let client = postgres.connect().await.unwrap();
     let database = Database::on(postgres).await;
-    let written = apply(&database.client, &user("user_1", T, "Ada"), None).await;
-    assert_eq!(outcome(&written.unwrap()), "created");
+    assert_eq!(
+        database.page_load(&user("user_1", T, "Ada")).await,
+        "created"
+    );
     assert_eq!(database.profile("user_1").await["full_name"], "Ada");
     client.batch_execute("set role anon").await.unwrap();
     for call in [

@@ -4,19 +4,17 @@ use serde_json::{Value, json};
 use stack::{Log, Postgres};
 use tokio_postgres::error::SqlState;
 
-use crate::{Database, T, apply, deletion, user};
+use crate::{T, database::Database, deletion, user};
 
 #[tokio::test]
-async fn a_user_becomes_a_row_and_nothing_private_is_stored() {
+async fn a_user_becomes_a_row_without_private_fields() {
     let database = Database::start().await;
     assert_eq!(
         database.page_load(&user("user_1", T + 7, "Ada")).await,
         "created"
     );
-    let mut row = database.row("user_1").await.unwrap();
-    assert!(row["synced_at"].take().is_string());
     assert_eq!(
-        row,
+        database.row("user_1").await.unwrap(),
         json!({
             "id": "user_1",
             "email": "user_1@example.com",
@@ -32,10 +30,11 @@ async fn a_user_becomes_a_row_and_nothing_private_is_stored() {
             "created_at": "2025-11-13T02:13:20.123+00:00",
             "updated_at": "2025-11-13T02:15:00.007+00:00",
             "deleted_at": null,
-            "synced_at": null,
-            "synced_by": "page_load",
         })
     );
+    let last_sync = database.last_sync("user_1").await;
+    assert!(last_sync.at.is_some());
+    assert_eq!(last_sync.source.as_deref(), Some("page_load"));
 }
 
 #[tokio::test]
@@ -45,7 +44,7 @@ async fn an_older_change_loses_and_an_equal_one_applies() {
         database.page_load(&user("user_1", T, "first")).await,
         "created"
     );
-    for (time, name, outcome, kept) in [
+    for (time, name, outcome, expected) in [
         (T - 1, "older", "stale", "first"),
         (T, "same millisecond", "updated", "same millisecond"),
         (T, "same millisecond", "unchanged", "same millisecond"),
@@ -57,23 +56,26 @@ async fn an_older_change_loses_and_an_equal_one_applies() {
             outcome,
             "{name}"
         );
-        assert_eq!(database.row("user_1").await.unwrap()["first_name"], kept);
+        assert_eq!(
+            database.row("user_1").await.unwrap()["first_name"],
+            expected
+        );
     }
 }
 
 #[tokio::test]
-async fn two_versions_of_one_millisecond_leave_a_doubt_until_a_page_load_changes_nothing() {
+async fn two_versions_of_one_millisecond_are_in_doubt_until_a_page_load_changes_nothing() {
     let database = Database::start().await;
     let [one, other] = ["one", "other"].map(|name| user("user_1", T, name));
     assert_eq!(database.event("msg_1", &one).await, "created");
     assert_eq!(database.status("user_1", None, None).await, "present");
     assert_eq!(database.event("msg_2", &other).await, "updated");
-    assert_eq!(database.status("user_1", None, None).await, "outdated");
+    assert_eq!(database.status("user_1", None, None).await, "in_doubt");
     assert_eq!(database.event("msg_3", &other).await, "unchanged");
-    assert_eq!(database.status("user_1", None, None).await, "outdated");
+    assert_eq!(database.status("user_1", None, None).await, "in_doubt");
     assert_eq!(database.page_load(&one).await, "updated");
-    // It may have read the user between the two changes.
-    assert_eq!(database.status("user_1", None, None).await, "outdated");
+    // The page load may have read the user between the two changes.
+    assert_eq!(database.status("user_1", None, None).await, "in_doubt");
     assert_eq!(database.page_load(&one).await, "unchanged");
     assert_eq!(database.status("user_1", None, None).await, "present");
     assert_eq!(database.event("msg_4", &one).await, "unchanged");
@@ -86,19 +88,17 @@ async fn two_versions_of_one_millisecond_leave_a_doubt_until_a_page_load_changes
 }
 
 #[tokio::test]
-async fn a_change_of_any_column_is_an_update_and_of_none_moves_synced_at_alone() {
+async fn a_change_to_any_column_is_an_update_and_no_change_only_confirms() {
     let database = Database::start().await;
     let first = user("user_1", T, "Ada");
     database.page_load(&first).await;
-    let before = database.row("user_1").await.unwrap();
+    let row = database.row("user_1").await;
+    let before = database.last_sync("user_1").await;
     assert_eq!(database.event("msg_1", &first).await, "unchanged");
-    let mut after = database.row("user_1").await.unwrap();
-    assert!(after["synced_at"].as_str() > before["synced_at"].as_str());
-    assert_eq!(after["synced_by"], "webhook");
-    for moved in ["synced_at", "synced_by"] {
-        after[moved] = before[moved].clone();
-    }
-    assert_eq!(after, before);
+    assert_eq!(database.row("user_1").await, row);
+    let after = database.last_sync("user_1").await;
+    assert!(after.at > before.at);
+    assert_eq!(after.source.as_deref(), Some("webhook"));
 
     for (field, value) in [
         ("primary_email_address_id", json!("idn_1")),
@@ -122,7 +122,7 @@ async fn a_change_of_any_column_is_an_update_and_of_none_moves_synced_at_alone()
 }
 
 #[tokio::test]
-async fn a_deletion_is_for_ever_in_every_order() {
+async fn a_deletion_is_final_in_every_order() {
     let database = Database::start().await;
     let (seen, never_seen) = (user("user_1", T, "Ada"), user("user_2", T + 900, "Late"));
     database.page_load(&seen).await;
@@ -167,7 +167,7 @@ async fn a_deletion_is_for_ever_in_every_order() {
 }
 
 #[tokio::test]
-async fn an_event_is_applied_once_and_a_rejected_one_may_be_replayed() {
+async fn an_event_is_applied_once_and_a_rejected_one_can_be_replayed() {
     let database = Database::start().await;
     let first = user("user_1", T, "Ada");
     assert_eq!(database.event("msg_1", &first).await, "created");
@@ -179,14 +179,13 @@ async fn an_event_is_applied_once_and_a_rejected_one_may_be_replayed() {
     );
     assert_eq!(database.row("user_1").await.unwrap()["first_name"], "Ada");
 
-    let reject = "select public.user_sync_reject($1, 'user.updated', 'user_1', 'no id')";
     for id in ["msg_1", "msg_2", "msg_2"] {
-        database.client.execute(reject, &[&id]).await.unwrap();
+        database.reject(id, "user_1").await;
     }
     assert_eq!(database.ledger("user_1").await, ["created", "rejected"]);
     assert_eq!(
         database
-            .event("msg_2", &user("user_1", T + 1, "mended"))
+            .event("msg_2", &user("user_1", T + 1, "fixed"))
             .await,
         "updated"
     );
@@ -214,7 +213,7 @@ async fn a_failed_write_leaves_no_receipt() {
     nul["first_name"] = json!("a\u{0}b");
     let no_id = json!({ "updated_at": T });
     for unusable in [no_time, far, word, no_list, nul, no_id] {
-        let failed = apply(&database.client, &unusable, Some("msg_1")).await;
+        let failed = database.apply(&unusable, Some("msg_1")).await;
         let code = failed.unwrap_err().code().unwrap().code().to_owned();
         assert!(code.starts_with("22"), "{code}");
     }
@@ -227,31 +226,37 @@ async fn a_failed_write_leaves_no_receipt() {
 }
 
 #[tokio::test]
-async fn a_look_tells_what_a_page_load_must_do_and_writes_nothing() {
+async fn the_status_says_what_a_page_load_must_do_and_writes_nothing() {
     let database = Database::start().await;
     assert_eq!(database.status("user_1", None, None).await, "missing");
     database.page_load(&user("user_1", T, "Ada")).await;
-    let before = database.row("user_1").await;
+    let before = (
+        database.row("user_1").await,
+        database.last_sync("user_1").await,
+    );
     for (changed_at, max_age, status) in [
         (None, None, "present"),
         (Some(T), Some(60), "present"),
         (Some(T - 1), Some(60), "present"),
-        (Some(T + 1), Some(60), "outdated"),
-        (None, Some(0), "outdated"),
+        (Some(T + 1), Some(60), "in_doubt"),
+        (None, Some(0), "in_doubt"),
     ] {
-        let looked = database.status("user_1", changed_at, max_age).await;
-        assert_eq!(looked, status, "{changed_at:?} {max_age:?}");
+        let actual = database.status("user_1", changed_at, max_age).await;
+        assert_eq!(actual, status, "{changed_at:?} {max_age:?}");
     }
-    assert_eq!(database.row("user_1").await, before);
+    let after = (
+        database.row("user_1").await,
+        database.last_sync("user_1").await,
+    );
+    assert_eq!(after, before);
     assert_eq!(database.ledger("user_1").await, ["created"]);
 
-    let forget = "update public.users set synced_at = null";
-    database.client.batch_execute(forget).await.unwrap();
-    assert_eq!(database.status("user_1", None, None).await, "outdated");
+    database.put_in_doubt("user_1").await;
+    assert_eq!(database.status("user_1", None, None).await, "in_doubt");
 }
 
 #[tokio::test]
-async fn two_users_may_share_an_email_address() {
+async fn two_users_can_share_an_email_address() {
     let database = Database::start().await;
     for id in ["user_1", "user_2"] {
         let mut namesake = user(id, T, "Ada");
@@ -269,7 +274,7 @@ async fn two_users_may_share_an_email_address() {
 }
 
 #[tokio::test]
-async fn many_writes_at_once_make_one_row_and_one_receipt() {
+async fn many_writes_at_once_create_one_row_and_one_receipt() {
     let database = Database::start().await;
     for (event_id, id, others) in [
         (Some("msg_1"), "user_1", "duplicate"),
@@ -284,7 +289,7 @@ async fn many_writes_at_once_make_one_row_and_one_receipt() {
 }
 
 #[tokio::test]
-async fn of_all_versions_written_at_once_the_newest_stays() {
+async fn the_newest_of_many_versions_written_at_once_stays() {
     let database = Database::start().await;
     for round in 0..20 {
         let id = format!("user_{round}");
@@ -296,7 +301,7 @@ async fn of_all_versions_written_at_once_the_newest_stays() {
 }
 
 #[tokio::test]
-async fn a_deletion_at_the_same_time_as_other_writes_is_for_ever() {
+async fn a_deletion_at_the_same_time_as_other_writes_is_final() {
     let database = Database::start().await;
     for round in 0..20 {
         let id = format!("user_{round}");
@@ -311,12 +316,19 @@ async fn a_deletion_at_the_same_time_as_other_writes_is_for_ever() {
 }
 
 #[tokio::test]
-async fn the_migration_runs_twice_and_keeps_the_data() {
+async fn the_migrations_run_twice_and_keep_the_data() {
     let database = Database::start().await;
     database.page_load(&user("user_1", T, "Ada")).await;
-    let before = database.row("user_1").await;
+    let before = (
+        database.row("user_1").await,
+        database.last_sync("user_1").await,
+    );
     database.postgres.migrate().await.unwrap();
-    assert_eq!(database.row("user_1").await, before);
+    let after = (
+        database.row("user_1").await,
+        database.last_sync("user_1").await,
+    );
+    assert_eq!(after, before);
     assert_eq!(
         database.page_load(&user("user_1", T, "Ada")).await,
         "unchanged"
@@ -324,7 +336,7 @@ async fn the_migration_runs_twice_and_keeps_the_data() {
 }
 
 #[tokio::test]
-async fn the_migration_does_not_touch_another_table_of_this_name() {
+async fn the_migration_does_not_touch_another_table_with_the_same_name() {
     let postgres = Postgres::start(Log::default()).await.unwrap();
     let client = postgres.connect().await.unwrap();
     let sql = "create table public.users (id uuid primary key, email text)";
@@ -338,7 +350,7 @@ async fn the_migration_does_not_touch_another_table_of_this_name() {
 }
 
 #[tokio::test]
-async fn each_role_may_do_what_it_must_and_no_more() {
+async fn each_role_has_only_the_privileges_it_needs() {
     let database = Database::start().await;
     database.page_load(&user("user_1", T, "Ada")).await;
     database.page_load(&user("user_2", T, "Bob")).await;
@@ -348,7 +360,7 @@ async fn each_role_may_do_what_it_must_and_no_more() {
         "select public.user_sync_find('user_1')",
         "select public.user_sync_store('{}', 'page_load')",
         "select public.user_sync_doubt('user_1')",
-        "select public.user_sync_bury('user_1', now(), 'page_load')",
+        "select public.user_sync_erase('user_1', now(), 'page_load')",
         "select public.user_sync_status('user_1')",
         "select public.user_sync_apply('{}', 'page_load')",
         "select public.user_sync_reject('a', 'b', 'c', 'd')",

@@ -19,7 +19,7 @@ test.each([
   [day, 'yesterday'],
   [2 * day, '2 days ago'],
   [400 * day, '400 days ago'],
-])('%d ms is %s', (milliseconds, text) => {
+])('after %d ms it says "%s"', (milliseconds, text) => {
   const at = '2026-11-24T10:00:00.000Z'
   expect(ago(at, Date.parse(at) + milliseconds)).toBe(text)
 })

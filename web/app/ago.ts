@@ -6,7 +6,7 @@ const units = [
   ['second', 1],
 ] as const
 
-/** `3 hours ago`. The clocks of two machines differ: what lies ahead counts as now. */
+/** `3 hours ago`. Clocks of two machines differ, so a time in the future counts as now. */
 export function ago(at: string, now = Date.now()): string {
   const seconds = Math.max(0, Math.floor((now - Date.parse(at)) / 1_000))
   const [unit, size] = units.find(([, size]) => seconds >= size) ?? ['second', 1]

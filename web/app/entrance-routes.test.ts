@@ -7,6 +7,6 @@ test.each(['/sign-in', '/sign-in/', '/sign-in/factor-one', '/sign-up', '/sign-up
 )
 
 test.each(['/', '/sign', '/sign-input', '/sign-ups', '/sign-in-help/', '/signin', '/me/sign-in'])(
-  '%s is none',
+  '%s is not an entrance',
   (pathname) => expect(isEntrance(pathname)).toBe(false),
 )

@@ -1,3 +1,5 @@
+import './glyph.css'
+
 const paths = {
   good: 'M5 10.5l3.2 3.2L15 7',
   warning: 'M10 5.5v5.5M10 14.2v.3',
@@ -7,7 +9,7 @@ const paths = {
 
 export type Tone = keyof typeof paths
 
-/** Says by its shape what the colour says. The text beside it says the same, so it is hidden. */
+/** Shows the tone by its shape, not only by colour. Hidden, because the text beside it says it. */
 export function Glyph({ tone }: { tone: Tone }) {
   return (
     <svg className="glyph" viewBox="0 0 20 20" aria-hidden="true">
@@ -21,7 +23,7 @@ export function Glyph({ tone }: { tone: Tone }) {
   )
 }
 
-/** A ring with a gap, and what closes it. `icon.svg` is the same. */
+/** A ring with a gap, and a check mark that closes it. `icon.svg` is the same. */
 export function Mark() {
   return (
     <svg className="mark" viewBox="0 0 24 24" aria-hidden="true">

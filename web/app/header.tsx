@@ -5,6 +5,7 @@ import Link from 'next/link'
 import { usePathname } from 'next/navigation'
 import { isEntrance } from './entrance-routes'
 import { Mark } from './glyph'
+import './header.css'
 
 const pages = [
   { href: '/members', name: 'Members' },
@@ -12,7 +13,7 @@ const pages = [
   { href: '/health', name: 'Sync health' },
 ]
 
-/** Signed-out visitors see the name alone: no other page is open to them. */
+/** At the entrance it shows only the name: signed-out visitors can open no other page. */
 export function Header() {
   const pathname = usePathname()
   return (
@@ -28,7 +29,7 @@ export function Header() {
               <Link
                 key={href}
                 href={href}
-                // Each refresh of the member list would fetch the other pages anew.
+                // Each refresh of the member list would fetch the other pages again.
                 prefetch={false}
                 aria-current={pathname === href ? 'page' : undefined}
               >

@@ -1,20 +1,21 @@
+import './globals.css'
+import './shared.css'
 import { ClerkProvider } from '@clerk/nextjs'
 import type { Metadata, Viewport } from 'next'
 import type { ReactNode } from 'react'
 import { LayoutWrapper } from '@/components/layout/layout-wrapper'
 import { Header } from './header'
-import './globals.css'
 
 export const metadata: Metadata = {
   title: { default: 'Self-healing user sync', template: '%s · Self-healing user sync' },
-  description: 'Users of Clerk in a table of Supabase, also where a webhook was lost.',
+  description: 'Keeps Clerk’s users in a Supabase table, even if a webhook is lost.',
 }
 
 export const viewport: Viewport = { colorScheme: 'light dark' }
 
 /**
- * Clerk's own components take the colours of `globals.css`, and with them light and dark. They have
- * an `--accent` of their own, so ours has another name.
+ * Gives Clerk's components the colours of `globals.css`, in light and dark. They have an `--accent`
+ * of their own, so ours is called `--brand`.
  */
 const appearance = {
   variables: {

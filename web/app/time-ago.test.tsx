@@ -14,14 +14,14 @@ afterEach(() => {
   vi.useRealTimers()
 })
 
-test("after hydration the text is the browser's", () => {
+test('after hydration the browser replaces the text of the server', () => {
   const container = document.body.appendChild(document.createElement('div'))
   container.innerHTML = renderToString(<TimeAgo at={at} />)
   expect(container.textContent).toBe('now')
 
-  const complaint = vi.spyOn(console, 'error')
+  const error = vi.spyOn(console, 'error')
   vi.setSystemTime(Date.parse(at) + 3_600_000)
   render(<TimeAgo at={at} />, { container, hydrate: true })
   expect(screen.getByRole('time').textContent).toBe('1 hour ago')
-  expect(complaint).not.toHaveBeenCalled()
+  expect(error).not.toHaveBeenCalled()
 })

@@ -1,21 +1,22 @@
 import AxeBuilder from '@axe-core/playwright'
 import type { Locator, Page } from '@playwright/test'
 import { expect, newEmail, signIn, test } from './browser'
-import { database, row, setWebhooks, signUp } from './stack'
+import { ageEvents, findRow, recordCreated } from './database'
+import { setWebhooks, signUp } from './stack'
 
 const devices = {
   desktop: { width: 1280, height: 900 },
   phone: { width: 390, height: 844 },
 }
 
-test('signed-out pages, in light and dark, on desktop and phone', async ({ page }) => {
+test('signed-out pages look right in light and dark, on desktop and phone', async ({ page }) => {
   for (const path of ['/sign-in', '/sign-up']) {
     await page.goto(path)
     await look(page, path.slice(1), page.getByRole('button', { name: 'Continue', exact: true }))
   }
 })
 
-test('signed-in pages, in light and dark, on desktop and phone', async ({ page }) => {
+test('signed-in pages look right in light and dark, on desktop and phone', async ({ page }) => {
   test.setTimeout(120_000)
   await fillLedger()
   for (const [first_name, last_name] of [
@@ -32,7 +33,7 @@ test('signed-in pages, in light and dark, on desktop and phone', async ({ page }
   const email = newEmail()
   const id = await signUp({ email, first_name: 'Ada', last_name: 'Lovelace' })
   await signIn(page, email)
-  await expect.poll(async () => (await row(id))?.synced_by).toBe('page_load')
+  await expect.poll(async () => (await findRow(id))?.source).toBe('page_load')
 
   const signedIn = page.getByRole('button', { name: 'Sign out' })
   await page.goto('/profile')
@@ -43,21 +44,25 @@ test('signed-in pages, in light and dark, on desktop and phone', async ({ page }
   await look(page, 'members', signedIn, page.getByRole('row').filter({ hasText: orphan.email }))
 })
 
-test('an orphan is healed before your eyes', async ({ page }) => {
+test('the member list shows how an orphan is healed', async ({ page }) => {
   const email = newEmail()
   await signUp({ email, first_name: 'Ada' })
   await signIn(page, email, '/members')
-  const newest = page.getByRole('row').nth(1)
-  await page.getByRole('button', { name: 'Sign up a user, webhook delivered' }).click()
-  await expect(newest).toContainText('By webhook')
-  await page.getByRole('button', { name: 'Sign up a user, webhook lost' }).click()
-  await expect(newest).toContainText('not in your table')
-  await newest.getByRole('button', { name: /^Open a page as/ }).click()
-  await expect(newest).toContainText('By page load')
-  await expect(page.getByText(/is healed: in the table by page load/)).toBeAttached()
+  const signUpOnPage = async (webhook: 'delivered' | 'lost', fate: string) => {
+    await page.getByRole('button', { name: `Sign up a user, webhook ${webhook}` }).click()
+    const message = await page.getByText(`signed up. The webhook ${fate}.`).textContent()
+    const name = message?.split(' signed up.')[0] ?? ''
+    return page.getByRole('row').filter({ hasText: name }).first()
+  }
+  await expect(await signUpOnPage('delivered', 'is on its way')).toContainText('By webhook')
+  const orphan = await signUpOnPage('lost', 'was lost')
+  await expect(orphan).toContainText('not in your table')
+  await orphan.getByRole('button', { name: /^Open a page as/ }).click()
+  await expect(orphan).toContainText('By page load')
+  await expect(page.getByText(/is healed: added to the table by page load/)).toBeAttached()
 })
 
-test('a keyboard alone leads past the header and through the pages', async ({ page }) => {
+test('the keyboard can skip the header and reach every page', async ({ page }) => {
   const email = newEmail()
   await signUp({ email })
   await signIn(page, email)
@@ -82,22 +87,18 @@ test('the health page says when webhooks look broken', async ({ page, watch }) =
   const id = await signUp({ email })
   await signIn(page, email, '/health')
   await expect.poll(() => watch.syncs.length).toBe(1)
-  await expect.poll(async () => (await row(id))?.email).toBe(email)
+  await expect.poll(async () => (await findRow(id))?.email).toBe(email)
   // An orphan counts after a minute without a webhook.
-  const recorded_at = new Date(Date.now() - 61_000).toISOString()
-  await database('PATCH', `user_sync_events?user_id=eq.${id}`, { recorded_at })
-  await database('PATCH', `user_sync_events?source=eq.webhook&recorded_at=gt.${recorded_at}`, {
-    recorded_at: new Date(Date.now() - 62_000).toISOString(),
-  })
+  await ageEvents(id, new Date(Date.now() - 61_000))
   await page.reload()
   await look(page, 'health-broken', page.getByText('Webhooks look broken'))
 })
 
-/** Shows the page in every way, once all that is to be `ready` is, to axe and to a picture. */
+/** When `ready` is visible: checks the page with axe and takes its picture, in every way. */
 async function look(page: Page, name: string, ...ready: Locator[]) {
   for (const colorScheme of ['light', 'dark'] as const) {
     await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' })
-    // Clerk's forms take their colours when they load.
+    // Clerk's forms read their colours only when they load.
     await page.reload()
     for (const [device, size] of Object.entries(devices)) {
       await page.setViewportSize(size)
@@ -115,16 +116,15 @@ async function look(page: Page, name: string, ...ready: Locator[]) {
   }
 }
 
-/** A month of sign-ups, most by webhook, so that the charts have something to show. */
+/** A month of sign-ups, most by webhook, so that the charts show something. */
 async function fillLedger() {
   const day = 24 * 3_600_000
-  const events = Array.from({ length: 29 }, (_, age) => age + 1).flatMap((age) => {
+  const users = Array.from({ length: 29 }, (_, age) => age + 1).flatMap((age) => {
     const created = (source: string, count: number) =>
       Array.from({ length: count }, (_, number) => ({
-        user_id: `user_of_${source}_${age}_${number}`,
+        userId: `user_of_${source}_${age}_${number}`,
         source,
-        outcome: 'created',
-        recorded_at: new Date(Date.now() - age * day).toISOString(),
+        at: new Date(Date.now() - age * day),
       }))
     const isOutage = age >= 9 && age <= 11
     return [
@@ -132,5 +132,5 @@ async function fillLedger() {
       ...created('page_load', isOutage ? 8 + (age % 3) : (age * 5) % 4),
     ]
   })
-  await database('POST', 'user_sync_events', events)
+  await recordCreated(users)
 }

@@ -2,10 +2,10 @@ import type { Browser, Page } from '@playwright/test'
 import { expect, newEmail, signIn, test } from './browser'
 import { setWebhooks, signUp, stack } from './stack'
 
-/** How often each app is loaded; the median counts. */
+/** How often each app is loaded. The median counts. */
 const LOADS = 15
 
-test('a call that hangs for a minute changes nothing of the page', async ({ page, watch }) => {
+test('a call that hangs for a minute does not change the page', async ({ page, watch }) => {
   await setWebhooks('drop')
   const email = newEmail()
   await signUp({ email })
@@ -21,20 +21,21 @@ test('a call that hangs for a minute changes nothing of the page', async ({ page
   await expect(page.getByRole('row').filter({ hasText: email })).toContainText('not in your table')
 })
 
-test('first paint and interactivity are those of the app without a provider', async ({
+test('first paint and interactivity are as fast as without a provider', async ({
   page,
   browser,
 }) => {
   test.setTimeout(240_000)
   const without = process.env.WITHOUT_PROVIDER_URL
-  if (!without) throw new Error('cargo xtask web builds the app without a provider, and says where')
+  if (!without)
+    throw new Error('WITHOUT_PROVIDER_URL is not set: run these tests with cargo xtask web')
   await setWebhooks('drop')
   const email = newEmail()
   await signUp({ email })
   await page.context().route('**/api/user/sync', () => {})
   await signIn(page, email)
   const state = await page.context().storageState()
-  // A token is good for a minute: every load fetches one, or some would and some would not.
+  // A token lives a minute. Without one, every load fetches its own, not only some of them.
   state.cookies = state.cookies.filter(({ name }) => !name.startsWith('__session'))
   await page.close()
 
@@ -57,17 +58,17 @@ test('first paint and interactivity are those of the app without a provider', as
 type Load = { painted: number; interactive: number }
 type State = Awaited<ReturnType<ReturnType<Page['context']>['storageState']>>
 
-/** Loads the profile in a fresh browser context, whose calls to user-sync are never answered. */
+/** Loads the profile in a fresh browser context. Its calls to user-sync get no answer. */
 async function time(browser: Browser, storageState: State, url: string): Promise<Load> {
   const context = await browser.newContext({ storageState })
   await context.route('**/api/user/sync', () => {})
   const page = await context.newPage()
   await page.addInitScript(() => {
     const look = () => {
-      // React has taken over the page once it has put its properties on an element of it.
+      // React puts its properties on an element when it hydrates it.
       const link = document.querySelector('nav a')
-      const isTaken = link && Object.keys(link).some((name) => name.startsWith('__reactProps'))
-      if (isTaken) performance.mark('interactive')
+      const isHydrated = link && Object.keys(link).some((name) => name.startsWith('__reactProps'))
+      if (isHydrated) performance.mark('interactive')
       else requestAnimationFrame(look)
     }
     look()

@@ -7,17 +7,17 @@ import {
 } from '@playwright/test'
 import { deleteUsers, setClerkFault, setWebhooks, stack } from './stack'
 
-/** What all pages of a test have done. */
+/** What all pages of a test did. */
 export interface Watch {
   /** The calls of `POST /api/user/sync`. */
   syncs: Request[]
-  /** Errors and whatever was written to the console; a test takes out what it expects. */
+  /** Errors and console messages. A test takes out the ones that it expects. */
   noise: string[]
 }
 
 /**
- * Tests with real pages. None of them may leave this machine, throw, or write to the console; and
- * the stack is whole again after each.
+ * A test with real pages. They may not call another machine, throw, or write to the console. After
+ * each test the stack works as before.
  */
 export const test = base.extend<{ watch: Watch }>({
   watch: [
@@ -28,8 +28,8 @@ export const test = base.extend<{ watch: Watch }>({
       await setClerkFault(null)
       await setWebhooks('deliver')
       await deleteUsers()
-      expect(strays, 'requests that leave this machine').toEqual([])
-      expect(watch.noise, 'errors and console').toEqual([])
+      expect(strays, 'requests to other machines').toEqual([])
+      expect(watch.noise, 'errors and console messages').toEqual([])
     },
     { auto: true },
   ],
@@ -44,7 +44,7 @@ function watchContext(context: BrowserContext, strays: string[]): Watch {
     if (!isHere && url.protocol.startsWith('http')) strays.push(request.url())
   })
   context.on('console', (message) => {
-    // Chromium's own advice on forms is of the kind that its console hides.
+    // Chromium gives advice on forms, and hides it in its own console.
     const isAdvice = (message.type() as string) === 'verbose'
     if (!isAdvice) watch.noise.push(`${message.text()} (${message.location().url})`)
   })
@@ -52,7 +52,7 @@ function watchContext(context: BrowserContext, strays: string[]): Watch {
   return watch
 }
 
-/** Signs in through Clerk's own form, and ends at `path`. */
+/** Signs in with Clerk's own form, and ends at `path`. */
 export async function signIn(page: Page, email: string, path = '/profile') {
   const target = new URL(path, stack.webUrl)
   await page.goto(`/sign-in?redirect_url=${encodeURIComponent(target.href)}`)
@@ -63,19 +63,19 @@ export async function signIn(page: Page, email: string, path = '/profile') {
   await page.waitForURL(target.href)
 }
 
-/** Waits until the browser remembers that this many sessions had their answer. */
+/** Waits until the browser remembers this many synced sessions. */
 export async function expectRemembered(page: Page, sessions = 1) {
   const remembered = () => localStorage.getItem('user-sync')?.trim().split(' ').length ?? 0
   await expect.poll(() => page.evaluate(remembered)).toBe(sessions)
 }
 
-/** Signs out by the app's own button. */
+/** Signs out with the app's own button. */
 export async function signOut(page: Page) {
   await page.getByRole('button', { name: 'Sign out' }).click()
   await page.waitForURL(/\/sign-in/)
 }
 
-/** An address that no other test has. */
+/** An e-mail address that no other test uses. */
 export function newEmail(name = 'ada') {
   return `${name}-${Math.random().toString(36).slice(2, 10)}@example.com`
 }

@@ -1,7 +1,8 @@
 import { expect, expectRemembered, newEmail, signIn, signOut, test, type Watch } from './browser'
-import { deleteUser, row, setClerkFault, setWebhooks, signUp } from './stack'
+import { findRow } from './database'
+import { deleteUser, setClerkFault, setWebhooks, signUp } from './stack'
 
-test('who signs up while webhooks are down has a row after their first page', async ({
+test('a user who signs up while webhooks are down has a row after their first page', async ({
   page,
   watch,
 }) => {
@@ -19,7 +20,7 @@ test('who signs up while webhooks are down has a row after their first page', as
   expect(await (await watch.syncs[0]?.response())?.json()).toMatchObject({ status: 'created' })
 })
 
-test('one call a session, over five page loads, a reload and a second tab', async ({
+test('a session makes one call over five page loads, a reload and a second tab', async ({
   page,
   context,
   watch,
@@ -35,7 +36,7 @@ test('one call a session, over five page loads, a reload and a second tab', asyn
   const second = await context.newPage()
   await second.goto('/profile', { waitUntil: 'networkidle' })
   expect(watch.syncs).toHaveLength(1)
-  expect((await row(id))?.id).toBe(id)
+  expect(await findRow(id)).toBeDefined()
 })
 
 test('two tabs that open at once make one call', async ({ page, context, watch }) => {
@@ -47,13 +48,13 @@ test('two tabs that open at once make one call', async ({ page, context, watch }
   await page.close()
   await context.unroute('**/api/user/sync')
   watch.syncs.length = 0
-  watch.noise.length = 0 // The browser itself tells of each call that it was made to abort.
+  watch.noise.length = 0 // The browser logs each call that was aborted here.
 
   const tabs = await Promise.all([context.newPage(), context.newPage(), context.newPage()])
   await Promise.all(tabs.map((tab) => tab.goto('/profile', { waitUntil: 'networkidle' })))
   for (const tab of tabs) {
     await expectRemembered(tab)
-    // A tab whose turn it is next has its turn.
+    // Waits until every tab had its turn.
     await tab.waitForFunction(async () => {
       const { held = [], pending = [] } = await navigator.locks.query()
       return held.length + pending.length === 0
@@ -62,21 +63,21 @@ test('two tabs that open at once make one call', async ({ page, context, watch }
   expect(watch.syncs).toHaveLength(1)
 })
 
-test('signing in as somebody else makes one more call', async ({ page, watch }) => {
+test('signing in as another user makes another call', async ({ page, watch }) => {
   await setWebhooks('drop')
   for (const [calls, name] of ['ada', 'grace'].entries()) {
     const email = newEmail(name)
     const id = await signUp({ email })
     await signIn(page, email)
     await expectRemembered(page, calls + 1)
-    expect((await row(id))?.email).toBe(email)
+    expect((await findRow(id))?.email).toBe(email)
     await page.reload({ waitUntil: 'networkidle' })
     expect(watch.syncs).toHaveLength(calls + 1)
     await signOut(page)
   }
 })
 
-test('who comes back when their session token is gone is healed at the same page load', async ({
+test('a user who comes back without a session token is healed by the same page load', async ({
   page,
   context,
   watch,
@@ -89,15 +90,15 @@ test('who comes back when their session token is gone is healed at the same page
   await page.goto('about:blank')
   await context.clearCookies({ name: /^__session/ })
   await page.unroute('**/api/user/sync')
-  watch.noise.length = 0 // The browser itself tells of the calls that it was made to abort.
+  watch.noise.length = 0 // The browser logs the calls that were aborted here.
 
-  // Clerk's server library fetches another token on the way, by a redirect.
+  // Clerk's server library redirects once, to get another token.
   await page.goto('/profile')
   await expect(page.getByText('Confirmed by')).toBeVisible()
-  expect((await row(id))?.email).toBe(email)
+  expect((await findRow(id))?.email).toBe(email)
 })
 
-test('where it fails the page is whole, and the next page load tries again', async ({
+test('when the call fails the page still works, and the next page load tries again', async ({
   page,
   watch,
 }) => {
@@ -109,24 +110,24 @@ test('where it fails the page is whole, and the next page load tries again', asy
   await expect.poll(() => watch.syncs.length, { timeout: 30_000 }).toBe(3)
   await expect(page.getByRole('heading', { name: 'Sync health' })).toBeVisible()
   await page.getByRole('link', { name: 'Profile' }).focus()
-  expect(await row(id)).toBeUndefined()
+  expect(await findRow(id)).toBeUndefined()
   await expect.poll(() => watch.noise.length).toBe(3)
   expectAnswers(watch, 502, 3)
 
   await setClerkFault(null)
   await page.reload()
-  await expect.poll(async () => (await row(id))?.email).toBe(email)
+  await expect.poll(async () => (await findRow(id))?.email).toBe(email)
   expect(watch.syncs).toHaveLength(4)
 })
 
-test('a deleted user stays deleted, and their page is whole', async ({ page, watch }) => {
+test('a deleted user stays deleted, and their page still works', async ({ page, watch }) => {
   const email = newEmail()
   const id = await signUp({ email })
   await page.route('**/api/user/sync', (route) => route.abort())
   await signIn(page, email)
   await deleteUser(id)
-  await expect.poll(async () => (await row(id))?.deleted_at).toBeTruthy()
-  // Clerk's script has not heard of it yet, and the session token is good for some seconds more.
+  await expect.poll(async () => (await findRow(id))?.isDeleted).toBe(true)
+  // Clerk's script does not know it yet, and the session token is valid for some seconds more.
   await page.goto('about:blank')
   await page.route('**/__clerk/v1/client**', () => {})
   await page.unroute('**/api/user/sync')
@@ -137,12 +138,12 @@ test('a deleted user stays deleted, and their page is whole', async ({ page, wat
   expect((await answered).status()).toBe(410)
   await expect(page.getByRole('heading', { name: 'Profile' })).toBeVisible()
   await expect(page.getByText('A tombstone')).toBeVisible()
-  expect((await row(id))?.email).toBeNull()
+  expect((await findRow(id))?.email).toBeNull()
   await expect.poll(() => watch.noise.length).toBe(1)
   expectAnswers(watch, 410, 1)
 })
 
-test('on a slow network the page comes first', async ({ page, watch }) => {
+test('on a slow network the page comes before the call', async ({ page, watch }) => {
   test.setTimeout(180_000)
   await setWebhooks('drop')
   const email = newEmail()
@@ -152,18 +153,18 @@ test('on a slow network the page comes first', async ({ page, watch }) => {
   await expect.poll(() => watch.syncs.length).toBeGreaterThan(0)
   await page.unroute('**/api/user/sync')
   const tools = await page.context().newCDPSession(page)
-  // What Chromium's own tools call slow 3G.
+  // The same as "slow 3G" in Chromium's own tools.
   const slow3g = { latency: 2_000, downloadThroughput: 50_000, uploadThroughput: 50_000 }
   await tools.send('Network.emulateNetworkConditions', { offline: false, ...slow3g })
   await page.goto('about:blank')
   watch.syncs.length = 0
-  watch.noise.length = 0 // The browser itself tells of the calls that it was made to abort.
+  watch.noise.length = 0 // The browser logs the calls that were aborted here.
 
   const answered = page.waitForResponse('**/api/user/sync', { timeout: 150_000 })
   await page.goto('/profile', { waitUntil: 'commit', timeout: 120_000 })
   await expect(page.getByRole('heading', { name: 'Profile' })).toBeVisible({ timeout: 60_000 })
   await (await answered).finished()
-  expect((await row(id))?.email).toBe(email)
+  expect((await findRow(id))?.email).toBe(email)
   const [painted, called] = await page.evaluate(() => [
     performance.getEntriesByName('first-contentful-paint')[0]?.startTime,
     performance.getEntriesByName(new URL('/api/user/sync', location.href).href)[0]?.startTime,
@@ -172,7 +173,7 @@ test('on a slow network the page comes first', async ({ page, watch }) => {
   expect(watch.syncs).toHaveLength(1)
 })
 
-/** The browser writes a line of its own for each answer of this kind. Nobody else may write. */
+/** The browser itself logs one line for each such answer. There must be no other line. */
 function expectAnswers(watch: Watch, status: number, count: number) {
   const lines = watch.noise.splice(0)
   expect(lines).toHaveLength(count)

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 
-/** The running stack, as `target/stack.json` describes it. */
+/** The running stack, from `target/stack.json`. */
 export const stack: {
   webUrl: string
   userSyncUrl: string
@@ -15,27 +15,27 @@ function read() {
     const described = JSON.parse(readFileSync(file, 'utf8'))
     return { ...described, webUrl: process.env.WEB_URL ?? described.webUrl }
   } catch (cause) {
-    throw new Error('no stack is running: cargo xtask web starts one, and these tests with it', {
+    throw new Error('no stack is running: cargo xtask web starts one, and runs these tests', {
       cause,
     })
   }
 }
 
-/** What becomes of webhooks from here on. */
+/** Delivers or drops all webhooks from now on. */
 export async function setWebhooks(delivery: 'deliver' | 'drop') {
   await control('PUT', '/webhooks', { delivery })
 }
 
 const users = new Set<string>()
 
-/** Signs a user up behind the app's back. */
+/** Signs a user up in Clerk, without the app. */
 export async function signUp(profile: { email: string; first_name?: string; last_name?: string }) {
   const user = await control('POST', '/users', profile)
   users.add(user.id)
   return user.id as string
 }
 
-/** Deletes in Clerk whom `signUp` signed up. */
+/** Deletes all users of `signUp` in Clerk. */
 export async function deleteUsers() {
   for (const id of users) await deleteUser(id)
 }
@@ -46,7 +46,7 @@ export async function deleteUser(id: string) {
   await control('DELETE', `/users/${id}`)
 }
 
-/** Makes Clerk's Backend API fail until it is told otherwise. */
+/** Makes Clerk's Backend API fail until this is set back to null. */
 export async function setClerkFault(fault: 'serverError' | null) {
   await control('PUT', '/fault', { fault })
 }
@@ -55,24 +55,6 @@ async function control(method: string, path: string, body?: object) {
   const response = await fetch(`${stack.clerkControlUrl}${path}`, {
     method,
     ...(body && { body: JSON.stringify(body), headers: { 'Content-Type': 'application/json' } }),
-  })
-  const text = await response.text()
-  if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${text}`)
-  return text ? JSON.parse(text) : null
-}
-
-/** A user's row, or nothing. */
-export async function row(id: string): Promise<Record<string, unknown> | undefined> {
-  const rows = await database('GET', `users?id=eq.${id}`)
-  return rows[0]
-}
-
-/** Reads or writes through PostgREST, as the service does. */
-export async function database(method: string, path: string, body?: object) {
-  const response = await fetch(`${stack.supabaseUrl}/rest/v1/${path}`, {
-    method,
-    headers: { apikey: stack.supabaseSecretKey, 'Content-Type': 'application/json' },
-    ...(body && { body: JSON.stringify(body) }),
   })
   const text = await response.text()
   if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${text}`)

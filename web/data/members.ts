@@ -1,7 +1,7 @@
 import 'server-only'
 
 import { clerkClient } from '@clerk/nextjs/server'
-import { readSupabase, type SyncPath } from './supabase'
+import { readSupabase, type Source } from './supabase'
 
 export type Member = {
   id: string
@@ -11,22 +11,22 @@ export type Member = {
 }
 
 export type MemberState =
-  | { is: 'synced'; by: SyncPath; at: string }
-  /** The row is there, but may be out of date until Clerk is asked again. */
-  | { is: 'unconfirmed' }
-  /** A tombstone, of a user whom Clerk still lists for a moment. */
+  | { is: 'synced'; source: Source; at: string }
+  /** The row may be out of date until it is read again from Clerk. */
+  | { is: 'in_doubt' }
+  /** A tombstone. Clerk may list a deleted user for a moment. */
   | { is: 'deleted'; at: string }
-  /** In Clerk, and not in the table. */
+  /** In Clerk, but not in the table. */
   | { is: 'orphan' }
 
 type Row = {
   id: string
-  synced_by: SyncPath | null
+  sync_source: Source | null
   synced_at: string | null
   deleted_at: string | null
 }
 
-/** The newest users of Clerk, each with how it stands with their row; `total` counts them all. */
+/** The newest users of Clerk, each with the state of their row. `total` counts all users. */
 export async function readMembers(): Promise<{ members: Member[]; total: number }> {
   const clerk = await clerkClient()
   const { data, totalCount } = await clerk.users.getUserList({
@@ -46,7 +46,7 @@ async function readRows(ids: string[]): Promise<Map<string, Row>> {
   if (ids.length === 0) return new Map()
   const query = new URLSearchParams({
     id: `in.(${ids.join(',')})`,
-    select: 'id,synced_by,synced_at,deleted_at',
+    select: 'id,sync_source,synced_at,deleted_at',
   })
   const rows = await readSupabase<Row[]>(`users?${query}`)
   return new Map(rows.map((row) => [row.id, row]))
@@ -55,6 +55,6 @@ async function readRows(ids: string[]): Promise<Map<string, Row>> {
 function stateOf(row: Row | undefined): MemberState {
   if (!row) return { is: 'orphan' }
   if (row.deleted_at) return { is: 'deleted', at: row.deleted_at }
-  if (!row.synced_at || !row.synced_by) return { is: 'unconfirmed' }
-  return { is: 'synced', by: row.synced_by, at: row.synced_at }
+  if (!row.synced_at || !row.sync_source) return { is: 'in_doubt' }
+  return { is: 'synced', source: row.sync_source, at: row.synced_at }
 }

@@ -2,9 +2,9 @@ import 'server-only'
 
 import { isClerkAPIResponseError } from '@clerk/nextjs/errors'
 import { clerkClient } from '@clerk/nextjs/server'
-import { readSupabase, type SyncPath } from './supabase'
+import { readSupabase, type Source } from './supabase'
 
-/** What both sides know of a user. */
+/** What both Clerk and the table know about a user. */
 export type Facts = {
   id: string
   firstName: string | null
@@ -17,18 +17,18 @@ export type Facts = {
 }
 
 export type Row = Facts & {
-  syncedBy: SyncPath | null
+  syncSource: Source | null
   syncedAt: string | null
   deletedAt: string | null
 }
 
-/** Null where Clerk knows nobody of this id, or the table has no row. */
+/** `clerk` is null if Clerk does not know the user, `row` if the table has none. */
 export type Profile = { clerk: Facts | null; row: Row | null }
 
-/** PostgREST renames the columns. */
+/** PostgREST renames these columns. */
 const COLUMNS =
   'id,firstName:first_name,lastName:last_name,email,phoneNumber:phone_number,username,' +
-  'createdAt:created_at,updatedAt:updated_at,syncedBy:synced_by,syncedAt:synced_at,' +
+  'createdAt:created_at,updatedAt:updated_at,syncSource:sync_source,syncedAt:synced_at,' +
   'deletedAt:deleted_at'
 
 export async function readProfile(userId: string): Promise<Profile> {

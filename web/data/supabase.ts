@@ -1,18 +1,18 @@
 import 'server-only'
 
-/** What writes users: `synced_by` of `public.users`, `source` of the ledger. */
-export type SyncPath = 'webhook' | 'page_load' | 'reconcile'
+/** What writes a user: `sync_source` of `public.users`, and `source` of the ledger. */
+export type Source = 'webhook' | 'page_load' | 'reconcile'
 
 const TIME_TO_ANSWER_MS = 8_000
 
 /**
- * Reads what PostgREST has at this path below `/rest/v1/`, or calls a function with `body`.
+ * Reads a path below `/rest/v1/` of PostgREST, or calls a function with `body`.
  *
- * supabase-js would do it too, but its current release needs Node 22.
+ * supabase-js could do this too, but its current release needs Node 22.
  */
 export async function readSupabase<Answer>(path: string, body?: object): Promise<Answer> {
   const url = new URL(`/rest/v1/${path}`, variable('SUPABASE_URL', 'https://….supabase.co'))
-  // The key never goes as a Bearer: it is no token, and Supabase answers 401.
+  // Never as a Bearer token: the key is not a token, and Supabase would answer 401.
   const headers = new Headers({ apikey: variable('SUPABASE_SECRET_KEY', 'sb_secret_…') })
   if (body) headers.set('Content-Type', 'application/json')
   const response = await fetch(url, {
@@ -21,7 +21,7 @@ export async function readSupabase<Answer>(path: string, body?: object): Promise
     signal: AbortSignal.timeout(TIME_TO_ANSWER_MS),
     ...(body && { method: 'POST', body: JSON.stringify(body) }),
   }).catch((cause) => {
-    throw new Error(`SUPABASE_URL does not answer (${url.origin}): check it.`, { cause })
+    throw new Error(`SUPABASE_URL does not answer (${url.origin}). Check it.`, { cause })
   })
   if (response.ok) return response.json()
   throw new Error(
@@ -36,7 +36,7 @@ function hint(status: number): string {
     case 403:
       return 'Check SUPABASE_SECRET_KEY: it is the secret key of this project, sb_secret_….'
     case 404:
-      return 'Run the files of supabase/migrations on this project, in order.'
+      return 'Run the files in supabase/migrations on this project, in order.'
     default:
       return 'Check that the project is running, and its logs.'
   }

@@ -6,7 +6,10 @@
     reason = "figures with one or two decimals"
 )]
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use anyhow::Result;
 use serde_json::json;
@@ -36,11 +39,14 @@ const CALLS: usize = 300;
 
 /// Prints what each function costs, with Clerk and Supabase on this machine.
 async fn measure(target: Target) -> Result<()> {
-    let mut cold_starts = [Vec::new(), Vec::new()];
+    let mut cold_starts: BTreeMap<_, Vec<Duration>> = BTreeMap::new();
     for _ in 1..STARTS {
         let stack = Stack::start(target, &Log::default()).await?;
-        for (function, (_, footprint)) in stack.functions.footprints().await?.iter().enumerate() {
-            cold_starts[function].push(footprint.cold_start);
+        for (name, footprint) in stack.functions.footprints().await? {
+            cold_starts
+                .entry(name)
+                .or_default()
+                .push(footprint.cold_start);
         }
     }
     let stack = Stack::start(target, &Log::default()).await?;
@@ -53,17 +59,20 @@ async fn measure(target: Target) -> Result<()> {
         "
                   payload   cold start   peak memory   CPU per call"
     );
-    for (function, calls) in [(0, 2 * CALLS), (1, CALLS)] {
-        let (name, footprint) = after[function];
-        cold_starts[function].push(footprint.cold_start);
-        let cpu_time = footprint
-            .cpu_time
-            .saturating_sub(before[function].1.cpu_time);
+    for ((name, before), (_, after)) in before.into_iter().zip(after) {
+        let cold_starts = cold_starts.entry(name).or_default();
+        cold_starts.push(after.cold_start);
+        let calls = if name == "user-sync" {
+            2 * CALLS
+        } else {
+            CALLS
+        };
+        let cpu_time = after.cpu_time.saturating_sub(before.cpu_time);
         println!(
             "{name:14} {:>7.1} MB {:>9} ms {:>10.1} MB {:>11.2} ms",
-            megabytes(footprint.payload),
-            median(&mut cold_starts[function]).as_millis(),
-            megabytes(footprint.peak_memory),
+            megabytes(after.payload),
+            median(cold_starts).as_millis(),
+            megabytes(after.peak_memory),
             milliseconds(cpu_time) / calls as f64,
         );
     }

@@ -18,8 +18,8 @@ impl Description {
         let keys = stack.supabase.keys();
         Self::write(&json!({
             "webUrl": stack.clerk.origin(),
-            "userSyncUrl": stack.functions.user_sync_url(),
-            "clerkWebhookUrl": stack.functions.clerk_webhook_url(),
+            "userSyncUrl": stack.functions.url("user-sync"),
+            "clerkWebhookUrl": stack.functions.url("clerk-webhook"),
             "supabaseUrl": stack.supabase.url(),
             "supabaseSecretKey": keys.secret_key,
             "supabasePublishableKey": keys.publishable_key,

@@ -81,7 +81,7 @@ async fn serve_on_real_services(target: Target, environment: &Environment) -> Re
     eprintln!("Starting both functions and the app on the services of .env …");
     let log = Log::shown();
     let functions = Functions::start(target, &functions_environment(environment), &log).await?;
-    let (user_sync, clerk_webhook) = (functions.user_sync_url(), functions.clerk_webhook_url());
+    let (user_sync, clerk_webhook) = (functions.url("user-sync"), functions.url("clerk-webhook"));
     let addresses = [
         ("USER_SYNC_URL", &user_sync),
         ("CLERK_WEBHOOK_URL", &clerk_webhook),
@@ -178,8 +178,8 @@ fn invite(stack: &Stack, web: &Web) {
     clerk.set_delivery(Delivery::Deliver);
 
     let (user_sync, clerk_webhook) = (
-        stack.functions.user_sync_url(),
-        stack.functions.clerk_webhook_url(),
+        stack.functions.url("user-sync"),
+        stack.functions.url("clerk-webhook"),
     );
     let (supabase, postgres) = (stack.supabase.url(), stack.postgres.url("postgres"));
     let (web, clerk, control) = (web.url(), clerk.api_url(), clerk.control_url());
@@ -219,8 +219,6 @@ async fn until_stopped() -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use super::*;
 
     fn environment(variables: &[(&str, &str)]) -> Environment {
@@ -274,37 +272,5 @@ mod tests {
             assert_eq!(variables[name], told);
         }
         assert!(functions_environment(&environment(&[])).is_empty());
-    }
-
-    /// The variables that the core reads: they stand in its source as texts of capital letters.
-    fn variables() -> BTreeSet<&'static str> {
-        let source = include_str!("../../functions/core/src/config.rs");
-        let (code, _tests) = source.split_once("#[cfg(test)]").unwrap();
-        let is_name = |text: &&str| {
-            let is_of_name = |letter| letter == '_' || char::is_ascii_uppercase(&letter);
-            text.len() > 1 && text.chars().all(is_of_name)
-        };
-        code.split('"').filter(is_name).collect()
-    }
-
-    #[test]
-    fn the_example_names_every_variable_and_is_read_as_it_stands() {
-        let example = read_environment(&stack::root().join(".env.example")).unwrap();
-        let names: BTreeSet<_> = example.keys().map(String::as_str).collect();
-        assert_eq!(names, variables());
-        let filled: Vec<_> = example
-            .iter()
-            .filter(|(_, value)| !value.is_empty())
-            .map(|(name, value)| format!("{name}={value}"))
-            .collect();
-        assert_eq!(filled, ["LOG_FORMAT=text", "USER_SYNC_MAX_AGE=24h"]);
-    }
-
-    #[test]
-    fn the_readme_names_every_variable() {
-        let readme = include_str!("../../README.md");
-        for name in variables() {
-            assert!(readme.contains(&format!("`{name}`")), "{name}");
-        }
     }
 }

@@ -1,5 +1,5 @@
-//! `cargo xtask soak --mutants`: deliberate faults in the SQL and in the core, each of which the soak
-//! must catch. This is what shows that it can fail.
+//! `cargo xtask soak --mutants`: the soak must catch each of these deliberate faults in the SQL and
+//! in the functions. This shows that the soak can fail.
 
 use std::{
     fs,
@@ -10,13 +10,13 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 
-/// A fault: a text of a file, and what stands there instead.
+/// A fault: a text in a file, and its replacement.
 struct Mutant {
     name: &'static str,
     file: &'static str,
     text: &'static str,
-    instead: &'static str,
-    /// What the soak complains of, in one of these words. By any other failure nothing is caught.
+    replacement: &'static str,
+    /// Parts of the soak's error, one of which must be in it. Any other failure catches nothing.
     complaints: &'static [&'static str],
 }
 
@@ -28,128 +28,130 @@ const MUTANTS: [Mutant; 8] = [
         name: "the second change of a millisecond loses",
         file: RULES,
         text: "changed_at < stored.updated_at",
-        instead: "changed_at <= stored.updated_at",
-        complaints: &["the row is not as in Clerk"],
+        replacement: "changed_at <= stored.updated_at",
+        complaints: &["the row differs from Clerk"],
     },
     Mutant {
-        name: "two changes of a millisecond leave no doubt",
+        name: "two changes of a millisecond do not put the row in doubt",
         file: RULES,
         text: "perform public.user_sync_doubt(clerk_id);",
-        instead: "null;",
-        complaints: &["the row is not as in Clerk"],
+        replacement: "null;",
+        complaints: &["the row differs from Clerk"],
     },
     Mutant {
-        name: "a tombstone is not looked at",
+        name: "a tombstone is ignored",
         file: RULES,
         text: "if stored.deleted_at is not null then",
-        instead: "if false then",
+        replacement: "if false then",
         complaints: &["a deleted user came back", "a tombstone keeps"],
     },
     Mutant {
-        name: "the writes of one user do not stand in line",
+        name: "the writes of one user do not wait for each other",
         file: RULES,
         text: "perform pg_advisory_xact_lock(hashtextextended(clerk_id, 0));",
-        instead: "",
+        replacement: "",
         complaints: &[
-            "made the row",
+            "created the row",
             "the row went back",
             "a deleted user came back",
             "a tombstone keeps",
         ],
     },
     Mutant {
-        name: "the receipt is written although the row is not",
+        name: "the receipt is written without the row",
         file: RULES,
-        text: "    answer := public.user_sync_store(clerk_user, via);\n",
-        instead: "    begin
-      answer := public.user_sync_store(clerk_user, via);
+        text: "    answer := public.user_sync_store(clerk_user, source);\n",
+        replacement: "    begin
+      answer := public.user_sync_store(clerk_user, source);
     exception when others then
       answer := '{\"outcome\": \"updated\", \"email\": null, \"displaced\": []}';
     end;\n",
-        complaints: &[" has Some("],
+        complaints: &["has the wrong address"],
     },
     Mutant {
         name: "the first e-mail address counts as the primary one",
         file: USERS,
         text: "where address ->> 'id' = clerk_user ->> 'primary_email_address_id'",
-        instead: "limit 1",
-        complaints: &["the row is of no version"],
+        replacement: "limit 1",
+        complaints: &["the row matches no version"],
     },
     Mutant {
         name: "a webhook that failed is answered with 200",
-        file: "functions/core/src/clerk_webhook.rs",
+        file: "functions/clerk-webhook/src/lib.rs",
         text: "Err(error) => Err(error.into()),\n        }\n    }\n\n    /// The caller",
-        instead: "Err(_) => Ok(Outcome::Ignored),\n        }\n    }\n\n    /// The caller",
+        replacement: "Err(_) => Ok(Outcome::Duplicate),\n        }\n    }\n\n    /// The caller",
         complaints: &["has no receipt", "receipts", "is lost"],
     },
     Mutant {
-        name: "no call is made again, not after a deadlock either",
+        name: "no call is repeated, not even after a deadlock",
         file: "functions/core/src/upstream.rs",
         text: "const FURTHER_ATTEMPTS: usize = 2;",
-        instead: "const FURTHER_ATTEMPTS: usize = 0;",
-        complaints: &["not every answer is a 2xx"],
+        replacement: "const FURTHER_ATTEMPTS: usize = 0;",
+        complaints: &["a call failed"],
     },
 ];
 
-/// Plants one fault after the other in a copy of this repository, and soaks it.
+/// Puts one fault after the other into a copy of this repository, and runs the soak there.
 pub fn run() -> Result<()> {
     let copy = copy_of_the_repository()?;
     if let Some(reason) = soak(&copy)? {
-        bail!("the copy fails with no fault in it: {reason}");
+        bail!("the copy fails without a fault: {reason}");
     }
     let mut caught = 0;
     for mutant in &MUTANTS {
         let file = copy.join(mutant.file);
-        let sound = fs::read_to_string(&file)?;
+        let original = fs::read_to_string(&file)?;
         ensure!(
-            sound.matches(mutant.text).count() == 1,
-            "{} does not say {:?} once",
+            original.matches(mutant.text).count() == 1,
+            "{} does not have {:?} exactly once",
             mutant.file,
             mutant.text
         );
-        fs::write(&file, sound.replace(mutant.text, mutant.instead))?;
+        fs::write(&file, original.replace(mutant.text, mutant.replacement))?;
         let verdict = soak(&copy);
-        fs::write(&file, sound)?;
+        fs::write(&file, original)?;
         match verdict? {
-            Some(told) => match mutant
+            Some(error) => match mutant
                 .complaints
                 .iter()
-                .find(|words| told.contains(**words))
+                .find(|complaint| error.contains(**complaint))
             {
-                Some(words) => {
+                Some(complaint) => {
                     caught += 1;
-                    println!("caught    {}\n          by: … {words} …", mutant.name);
+                    println!("caught    {}\n          by: … {complaint} …", mutant.name);
                 }
-                None => println!("FAILED    {}\n          by: {told}", mutant.name),
+                None => println!("FAILED    {}\n          by: {error}", mutant.name),
             },
             None => println!("SURVIVED  {}", mutant.name),
         }
     }
     println!("{caught} of {} caught", MUTANTS.len());
-    ensure!(caught == MUTANTS.len(), "a fault went by");
+    ensure!(caught == MUTANTS.len(), "a fault was not caught");
     Ok(())
 }
 
-/// Soaks the copy, and returns what it complains of, if of anything.
+/// Runs the soak in the copy, and returns its error if it fails.
 fn soak(copy: &Path) -> Result<Option<String>> {
     let cargo = |command: &str| {
         let mut cargo = Command::new("cargo");
         cargo
             .args([command, "--quiet", "--package", "xtask"])
-            // A folder of its own: cargo would take what it has built here for what it builds there.
+            // Its own folder: cargo could take a build of this repository for a build of the copy.
             .env("CARGO_TARGET_DIR", copy.join("target"))
             .env("RUST_BACKTRACE", "0")
             .current_dir(copy);
         cargo
     };
     let built = cargo("build").status().context("cannot run cargo")?;
-    ensure!(built.success(), "the faulty copy does not build");
+    ensure!(built.success(), "the copy with the fault does not build");
     let run = cargo("run")
         .args(["--", "soak", "--histories", "200"])
         .stdout(Stdio::null())
         .output()?;
-    let told = String::from_utf8_lossy(&run.stderr);
-    let reason = told.split_once("Error: ").map_or("", |(_, reason)| reason);
+    let output = String::from_utf8_lossy(&run.stderr);
+    let reason = output
+        .split_once("Error: ")
+        .map_or("", |(_, reason)| reason);
     Ok((!run.status.success()).then(|| reason.trim().to_owned()))
 }
 

@@ -2,35 +2,35 @@
 
 use std::{fs, path::PathBuf, time::Duration};
 
-use ::soak::{Failure, Options, Stage, Step};
+use ::soak::{Failure, Harness, Options, Step};
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use stack::Target;
 
 use crate::mutants;
 
-/// What is played, and for how long.
+/// What to run, and for how long.
 #[derive(Args)]
 pub struct Arguments {
-    /// How many histories of 40 steps to play; without --minutes 2,000
+    /// How many histories of 40 steps to run [default: 2,000 without --minutes]
     #[arg(long)]
     histories: Option<u64>,
-    /// Begin no other history after so many minutes
+    /// Start no other history after this many minutes
     #[arg(long)]
     minutes: Option<u64>,
-    /// The seed of the first history; each further one has the next number
+    /// The seed of the first history. Each other history has the next number
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// What runs the functions
     #[arg(long, value_enum, default_value_t = Host::InProcess)]
     target: Host,
-    /// Play the one history of this file again
+    /// Run the history in this file again
     #[arg(long, conflicts_with_all = ["histories", "minutes", "seed", "duplicates"])]
-    play: Option<PathBuf>,
-    /// Plant deliberate faults in a copy of the code, and check that each is caught
+    replay: Option<PathBuf>,
+    /// Put deliberate faults into a copy of the code, and check that each is caught
     #[arg(long, exclusive = true)]
     mutants: bool,
-    /// Let every event of one user come twice in the exhaustive orders, which takes some minutes
+    /// Deliver every event twice in the orders of one user. Takes some minutes
     #[arg(long)]
     duplicates: bool,
 }
@@ -52,26 +52,26 @@ impl From<Host> for Target {
     }
 }
 
-/// Plays, and fails with the shortest history that does.
+/// Runs everything, and fails with the shortest history that fails.
 pub async fn run(arguments: Arguments) -> Result<()> {
     if arguments.mutants {
         return mutants::run();
     }
     let target = arguments.target.into();
-    if let Some(file) = arguments.play {
+    if let Some(file) = arguments.replay {
         let text = fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
         let steps: Vec<Step> = serde_json::from_slice(&text)?;
-        ::soak::play(target, &steps).await?;
-        println!("The history of {} is as it must be.", file.display());
+        ::soak::replay(target, &steps).await?;
+        println!("The history in {} passes.", file.display());
         return Ok(());
     }
-    let stage = Stage::start(target).await?;
-    for (plot, orders) in ::soak::orders::run(&stage, arguments.duplicates).await? {
-        println!("{orders:>9}  orders of {plot}");
+    let harness = Harness::start(target).await?;
+    for (scenario, orders) in ::soak::orders::run(&harness, arguments.duplicates).await? {
+        println!("{orders:>9}  orders of {scenario}");
     }
-    drop(stage);
+    drop(harness);
     ::soak::crowd::run(target).await?;
-    println!("Many at once: none is lost, and nothing is done twice.");
+    println!("Many calls at once: no user is lost, and nothing is done twice.");
     let options = Options {
         target,
         seed: arguments.seed,
@@ -84,10 +84,7 @@ pub async fn run(arguments: Arguments) -> Result<()> {
     };
     match ::soak::run(&options, |report| eprintln!("{}", report.progress())).await? {
         Ok(report) => {
-            println!(
-                "Every history is as it must be. Seeds from {}:",
-                options.seed
-            );
+            println!("Every history passes. Seeds from {}:", options.seed);
             println!("{report}");
             Ok(())
         }
@@ -95,17 +92,17 @@ pub async fn run(arguments: Arguments) -> Result<()> {
     }
 }
 
-/// Tells how the history can be played again.
+/// Saves the history, and says how to run it again.
 fn fail(failure: &Failure, target: Host) -> Result<()> {
     let seed = failure.seed;
     let file = format!("target/soak-{seed}.json");
     let text = serde_json::to_string_pretty(&failure.steps)?;
     fs::write(stack::root().join(&file), text)?;
     let what = if failure.fails_alone {
-        format!("--play {file}")
+        format!("--replay {file}")
     } else {
         format!("--seed {seed}")
     };
     let target = Target::from(target).to_string().replace('_', "-");
-    bail!("{failure}\nTo play it again: cargo xtask soak --target {target} {what}")
+    bail!("{failure}\nTo run it again: cargo xtask soak --target {target} {what}")
 }

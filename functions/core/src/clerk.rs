@@ -1,11 +1,8 @@
-//! The words of Clerk that the rest of the core speaks: ids, times and users.
+//! Clerk's words: ids, times and users.
 //!
-//! Each type is made by a parser at the edge, so whoever holds one need not check it again.
+//! Each type is made by a parser at the edge: code that holds one need not check it again.
 
-pub mod keys;
-pub mod session;
-pub mod users;
-pub mod webhook;
+pub mod backend_api;
 
 use std::{collections::BTreeMap, fmt};
 
@@ -17,7 +14,7 @@ use serde_json::value::RawValue;
 #[serde(try_from = "String")]
 pub struct ClerkUserId(String);
 
-/// Text that is no [`ClerkUserId`].
+/// The text is not a [`ClerkUserId`].
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("is not the id of a Clerk user (`user_`, and 1 to 64 letters, digits or underscores)")]
 pub struct NotAUserId;
@@ -53,8 +50,11 @@ impl fmt::Display for ClerkUserId {
 pub struct ClerkTime(i64);
 
 impl ClerkTime {
-    /// Seconds of the year 5138, or milliseconds of March 1973: no event of Clerk's is as far
-    /// from today as to be taken for the other.
+    /// 1970, the start of the clock.
+    pub const EPOCH: Self = Self(0);
+
+    /// The year 5138 in seconds, March 1973 in milliseconds: no time of Clerk's is so far from
+    /// today that it could be either.
     const SECONDS_END: i64 = 100_000_000_000;
 
     /// Reads a time that Clerk sends in milliseconds in real deliveries, and in seconds in
@@ -68,10 +68,10 @@ impl ClerkTime {
     }
 }
 
-/// A user as Clerk describes them, without the two metadata that are nobody's business here.
+/// A user as Clerk describes them, without the two kinds of metadata that are never stored.
 ///
-/// The fields stay as the bytes that Clerk sent: which of them become columns, and how, is
-/// decided by the database alone.
+/// The fields stay as the bytes that Clerk sent. The database alone decides which of them become
+/// columns, and how.
 #[derive(Debug, Serialize)]
 #[serde(transparent)]
 pub struct ClerkUser {
@@ -102,16 +102,16 @@ impl ClerkUser {
     }
 }
 
-/// JSON that is no Clerk user. The texts go into the ledger, so they quote nothing.
+/// The JSON is not a Clerk user. The texts go into the ledger, so they quote nothing.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotAUser {
-    /// The value is missing or is no JSON object.
+    /// The value is missing or is not a JSON object.
     #[error("the user is not a JSON object")]
     NotAnObject,
     /// There is no `id`.
     #[error("the user has no id")]
     NoId,
-    /// The `id` is no text, or no [`ClerkUserId`].
+    /// The `id` is not a [`ClerkUserId`].
     #[error("the user's id is not the id of a Clerk user")]
     BadId,
 }
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_user_keeps_its_bytes_but_the_withheld_metadata() {
+    fn a_user_keeps_its_bytes_except_the_withheld_metadata() {
         let user = ClerkUser::parse(
             r#"{"id":"user_1","public_metadata":{"n":1.000,"big":123456789012345678901234567890},
                 "private_metadata":{"a":1},"unsafe_metadata":{"b":2}}"#,
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_user_says_why() {
+    fn json_that_is_not_a_user_says_why() {
         for (json, why) in [
             ("[]", NotAUser::NotAnObject),
             ("{", NotAUser::NotAnObject),

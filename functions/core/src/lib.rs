@@ -1,33 +1,23 @@
-//! What both functions share, and all that they do. No platform type appears here: an entry
-//! point turns its platform's request into an [`http::Request`] of bytes, and back.
+//! What at least two functions share, and no platform: the words of Clerk, the two outside
+//! services, and the way from a request to its answer.
 //!
-//! What a request meets, in order:
+//! Data runs one way. A platform hands an [`http::Request`] of bytes to [`function::handle`]; the
+//! function verifies the bytes, parses them, makes one call that writes, and answers:
 //!
-//! | step | `POST /api/user/sync` | `POST /api/webhooks/clerk` |
-//! |---|---|---|
-//! | handler | `user_sync` | `clerk_webhook` |
-//! | verify the exact bytes | `clerk::session`, `clerk::keys` | `clerk::webhook` |
-//! | parse | `clerk` | `clerk::webhook` |
-//! | read the user | `clerk::users` | the event carries it |
-//! | one call that writes | `supabase` | `supabase` |
-//! | answer | `answer`, or `problem` | `answer`, or `problem` |
-//!
-//! Each of the outside services is reached through `upstream`, which holds the time-outs and
-//! the retries.
+//! | step | module |
+//! |---|---|
+//! | read the environment, once | [`config`] |
+//! | start, and answer requests | [`function`] |
+//! | ids, times and users; read a user from Clerk | [`clerk`] |
+//! | read and write the state of a user | [`supabase`] |
+//! | time-outs and retries under both | [`upstream`] |
+//! | what the caller and the log learn of a failure | [`problem`] |
+//! | log lines, and what they count | [`log`] |
 
-mod answer;
-mod clerk;
-mod clerk_webhook;
-mod config;
-mod log;
-mod problem;
-mod start;
-mod supabase;
-mod upstream;
-mod user_sync;
-
-pub use clerk_webhook::ClerkWebhook;
-pub use config::{ConfigError, Variables};
-pub use log::{LogFormat, init as init_log, init_with as init_log_with};
-pub use start::{Function, start};
-pub use user_sync::UserSync;
+pub mod clerk;
+pub mod config;
+pub mod function;
+pub mod log;
+pub mod problem;
+pub mod supabase;
+pub mod upstream;

@@ -1,7 +1,6 @@
 //! The database contract: the SQL functions that the migrations create, as typed calls.
 //!
-//! No table and no column is named here. Whoever has a table of another shape edits the
-//! functions' bodies (see `supabase/`), and this file stays as it is.
+//! No table and no column is named here: the mapping in SQL knows them (see `supabase/`).
 
 mod error;
 mod key;
@@ -11,41 +10,49 @@ use std::{fmt, time::Duration};
 use postgrest::Postgrest;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-pub use self::{error::SupabaseError, key::SupabaseKey};
+use self::key::SupabaseKey;
+pub use self::{error::SupabaseError, key::KEY};
 use crate::{
-    clerk::{
-        ClerkTime, ClerkUser, ClerkUserId,
-        webhook::{EventId, UserEvent},
-    },
-    upstream::{Answer, Deadline, HttpClient, with_retries},
+    clerk::{ClerkTime, ClerkUser, ClerkUserId},
+    config::{Unset, Variable, Variables},
+    log::{self, Level},
+    upstream::{Answer, BaseUrl, Deadline, HttpClient, with_retries},
+};
+
+/// `SUPABASE_URL`, or the name that a Next.js project mostly has.
+pub const URL: Variable = Variable {
+    names: &["SUPABASE_URL", "NEXT_PUBLIC_SUPABASE_URL"],
+    holds: "the project's URL, `https://….supabase.co`, with no path",
+    unset: Unset::Refused,
 };
 
 /// The functions of one Supabase project, called as its `service_role`.
 pub struct Supabase {
     http: HttpClient,
-    url: String,
+    url: BaseUrl,
     rest: Postgrest,
     key: SupabaseKey,
 }
 
-/// What the table knows of a user.
+/// What the database knows of a user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "snake_case")]
 pub enum RowStatus {
-    /// No row: an orphan.
+    /// There is no row: an orphan.
     Missing,
-    /// A row, as new as can be told.
+    /// There is a row, and no reason to doubt it.
     Present,
-    /// A row that is older than the user, or was not confirmed for too long.
-    Outdated,
-    /// A tombstone.
+    /// There is a row, but it is older than the user, or was not confirmed for too long, or nobody
+    /// knows which of two versions is newer.
+    InDoubt,
+    /// There is a tombstone.
     Deleted,
 }
 
 /// What a write did, or found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Applied {
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
     /// The row was made.
     Created,
     /// The row was changed.
@@ -60,40 +67,79 @@ pub enum Applied {
     Duplicate,
 }
 
-impl fmt::Display for Applied {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
+impl Outcome {
+    /// In one word, as answers, log lines and the ledger say it.
+    pub fn as_str(self) -> &'static str {
+        match self {
             Self::Created => "created",
             Self::Updated => "updated",
             Self::Unchanged => "unchanged",
             Self::Stale => "stale",
             Self::Deleted => "deleted",
             Self::Duplicate => "duplicate",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())
     }
 }
 
 /// The answer to a write.
 #[derive(Debug, Deserialize)]
-pub struct Write {
+pub struct Written {
     /// What it did.
-    pub outcome: Applied,
+    pub outcome: Outcome,
     /// The user's primary e-mail address, for the log line of a healed user.
     pub email: Option<String>,
-    /// Users who gave up a unique value to this one. Their rows are marked as unconfirmed, so
-    /// that each is read again from Clerk at the user's next page load.
+    /// Users who gave up a unique value to this one. Their rows are in doubt, so each is read again
+    /// from Clerk at the user's next page load.
     pub displaced: Vec<ClerkUserId>,
 }
 
+/// Where a version of a user comes from.
+#[derive(Clone, Copy, Debug)]
+pub enum Source<'a> {
+    /// It was read from Clerk because the user opened a page.
+    PageLoad,
+    /// An event carried it.
+    Webhook {
+        /// The event's id: the same in each delivery, and written as the receipt.
+        event_id: &'a str,
+        /// The event's type. `user.deleted` carries no version, and erases the user.
+        event_type: &'a str,
+        /// When it happened, where the envelope says so. A deletion carries no other time.
+        happened_at: Option<ClerkTime>,
+    },
+}
+
+/// Why a signed event can never work, for the ledger. It holds no personal data.
+#[derive(Debug, Serialize)]
+pub struct Rejection<'a> {
+    /// The event's id.
+    pub event_id: &'a str,
+    /// The event's type, where it could be read.
+    pub event_type: Option<&'a str>,
+    /// The user of the event, where it could be read.
+    pub clerk_id: Option<&'a ClerkUserId>,
+    /// What is wrong with it.
+    pub reason: &'a str,
+}
+
 impl Supabase {
-    /// `url` is the project's, such as `https://abc.supabase.co`, with no slash at its end.
-    pub fn new(http: HttpClient, url: String, key: SupabaseKey) -> Self {
-        Self {
-            http,
+    /// Reads [`URL`] and [`KEY`].
+    pub fn configure(variables: &mut Variables, http: &HttpClient) -> Option<Self> {
+        let url = variables.get(&URL, BaseUrl::parse);
+        let key = variables.get(&KEY, SupabaseKey::parse);
+        let url = url?;
+        Some(Self {
+            http: http.clone(),
             rest: Postgrest::new(format!("{url}/rest/v1")),
             url,
-            key,
-        }
+            key: key?,
+        })
     }
 
     /// What is used, for the log.
@@ -128,57 +174,51 @@ impl Supabase {
         self.call("user_sync_status", &arguments, deadline).await
     }
 
-    /// Writes a user who was read from Clerk because they opened a page.
-    pub async fn apply_page_load(
+    /// The one write: a user as one source has them, together with the receipt of an event.
+    pub async fn apply(
         &self,
         user: &ClerkUser,
+        source: Source<'_>,
         deadline: Deadline,
-    ) -> Result<Write, SupabaseError> {
-        let change = Change {
-            clerk_user: user,
-            via: "page_load",
-            event_id: None,
-            event_type: None,
-            event_at_ms: None,
+    ) -> Result<Written, SupabaseError> {
+        #[derive(Serialize)]
+        struct Arguments<'a> {
+            clerk_user: &'a ClerkUser,
+            source: &'static str,
+            event_id: Option<&'a str>,
+            event_type: Option<&'a str>,
+            event_at_ms: Option<ClerkTime>,
+        }
+        let arguments = match source {
+            Source::PageLoad => Arguments {
+                clerk_user: user,
+                source: "page_load",
+                event_id: None,
+                event_type: None,
+                event_at_ms: None,
+            },
+            Source::Webhook {
+                event_id,
+                event_type,
+                happened_at,
+            } => Arguments {
+                clerk_user: user,
+                source: "webhook",
+                event_id: Some(event_id),
+                event_type: Some(event_type),
+                event_at_ms: happened_at,
+            },
         };
-        self.call("user_sync_apply", &change, deadline).await
-    }
-
-    /// Writes the change that an event tells of, together with its receipt.
-    pub async fn apply_event(
-        &self,
-        id: &EventId,
-        event: &UserEvent,
-        deadline: Deadline,
-    ) -> Result<Write, SupabaseError> {
-        let change = Change {
-            clerk_user: &event.user,
-            via: "webhook",
-            event_id: Some(id.as_str()),
-            event_type: Some(&event.event_type),
-            event_at_ms: event.happened_at,
-        };
-        self.call("user_sync_apply", &change, deadline).await
+        self.call("user_sync_apply", &arguments, deadline).await
     }
 
     /// Notes in the ledger that a signed event can never work, and why.
-    pub async fn reject_event(
+    pub async fn reject(
         &self,
-        id: &EventId,
-        rejection: &Rejection,
+        rejection: &Rejection<'_>,
         deadline: Deadline,
     ) -> Result<(), SupabaseError> {
-        #[derive(Serialize)]
-        struct Arguments<'a> {
-            event_id: &'a str,
-            #[serde(flatten)]
-            rejection: &'a Rejection,
-        }
-        let arguments = Arguments {
-            event_id: id.as_str(),
-            rejection,
-        };
-        self.call("user_sync_reject", &arguments, deadline).await
+        self.call("user_sync_reject", rejection, deadline).await
     }
 
     /// Calls a function. Each may be repeated: a write that was made before finds itself made.
@@ -199,34 +239,17 @@ impl Supabase {
     }
 }
 
-impl Write {
-    /// Tells the log whose unique values the user took over, under the function's label.
+impl Written {
+    /// Logs the users who gave up a unique value, under the function's label.
     pub fn log_displaced(&self, label: &str) {
         for id in &self.displaced {
-            tracing::warn!("[{label}] {id} gave up a unique value; to be read again from Clerk");
+            log::write(
+                Level::Warn,
+                None,
+                format_args!("[{label}] {id} gave up a unique value and is in doubt"),
+            );
         }
     }
-}
-
-/// Why a signed event can never work, for the ledger. It holds no personal data.
-#[derive(Debug, Serialize)]
-pub struct Rejection {
-    /// The event's type, where it could be read.
-    pub event_type: Option<String>,
-    /// The user whom it is about, where that could be read.
-    pub clerk_id: Option<ClerkUserId>,
-    /// What is wrong with it.
-    pub reason: String,
-}
-
-/// The one write, as its function takes it.
-#[derive(Serialize)]
-struct Change<'a> {
-    clerk_user: &'a ClerkUser,
-    via: &'static str,
-    event_id: Option<&'a str>,
-    event_type: Option<&'a str>,
-    event_at_ms: Option<ClerkTime>,
 }
 
 fn read<T: DeserializeOwned>(answer: &Answer) -> Result<T, SupabaseError> {

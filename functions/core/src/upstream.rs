@@ -1,11 +1,11 @@
 //! Calls to an outside service: one client, a time-out for each attempt, and at most two more
 //! attempts inside the deadline of the request that they serve.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use backon::{ExponentialBuilder, Retryable};
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode, header::RETRY_AFTER};
+use http::{HeaderMap, HeaderValue, StatusCode, header::RETRY_AFTER};
 use tokio::time::Instant;
 
 /// How long one attempt may take, from the name look-up to the last byte of the answer.
@@ -14,15 +14,15 @@ const ATTEMPT: Duration = Duration::from_secs(3);
 /// How long a connection may take to open. A cold TLS handshake across an ocean takes under one.
 const CONNECT: Duration = Duration::from_secs(2);
 
-/// Within two of these a dead connection is found out, which leaves time for another attempt.
+/// A dead connection is noticed within two of these, which leaves time for another attempt.
 const PING: Duration = Duration::from_secs(1);
 
 /// The two further attempts come after about 0.1 s and 0.2 s, each with up to as much jitter.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const FURTHER_ATTEMPTS: usize = 2;
 
-/// When a request must have been answered: 8 s from its start, whatever it waits for. Clerk's
-/// webhook sender gives up after 15 s, and a browser's tab should not wait for longer.
+/// When a request must be answered: 8 s after its start, whatever it waits for. Clerk's webhook
+/// sender gives up after 15 s, and a browser tab should not wait for longer.
 #[derive(Clone, Copy, Debug)]
 pub struct Deadline {
     start: Instant,
@@ -36,7 +36,7 @@ impl Deadline {
         }
     }
 
-    /// How much time has passed since the request has started.
+    /// How much time has passed since the request started.
     pub fn elapsed(self) -> Duration {
         self.start.elapsed()
     }
@@ -47,19 +47,19 @@ impl Deadline {
     }
 }
 
-/// An error that knows whether the same call may succeed if it is made again.
-pub trait MayBeRetried {
+/// An error that knows whether the same call may succeed when it is repeated.
+pub trait RetryableError {
     /// Whether the call may be repeated at once.
     fn is_retryable(&self) -> bool;
-    /// How long the service asked to be left alone.
+    /// The pause that the service asked for.
     fn retry_after(&self) -> Option<Duration>;
 }
 
-/// Makes a call, and makes it again while its error is retryable and the deadline allows.
-/// `Retry-After` counts: where it reaches past the deadline the error is returned at once.
+/// Makes a call, and repeats it while its error is retryable and the deadline allows. `Retry-After`
+/// counts: where it reaches past the deadline, the error is returned at once.
 pub async fn with_retries<T, E, F>(deadline: Deadline, call: impl FnMut() -> F) -> Result<T, E>
 where
-    E: MayBeRetried,
+    E: RetryableError,
     F: Future<Output = Result<T, E>>,
 {
     call.retry(
@@ -68,7 +68,7 @@ where
             .with_max_times(FURTHER_ATTEMPTS)
             .with_jitter(),
     )
-    .when(MayBeRetried::is_retryable)
+    .when(RetryableError::is_retryable)
     .adjust(|error, pause| {
         let pause = pause?.max(error.retry_after().unwrap_or_default());
         (pause < deadline.remaining()).then_some(pause)
@@ -76,13 +76,13 @@ where
     .await
 }
 
-/// No answer came: the connection, the time or the transport failed.
+/// No answer came.
 #[derive(Debug, thiserror::Error)]
 pub enum NoAnswer {
-    /// Nothing came in time, or the deadline had passed before the call was made.
+    /// Nothing came in time, or the deadline had passed already.
     #[error("no answer in time")]
     TimedOut,
-    /// The service cannot be reached, or it hung up.
+    /// The service cannot be reached, or it closed the connection.
     #[error("no connection: {0}")]
     NoConnection(String),
 }
@@ -97,16 +97,53 @@ pub struct Answer {
     pub body: Bytes,
 }
 
-/// A client that is shared by all calls of a function, so that connections are reused.
+/// Where a service is reached: scheme and host, and no slash at the end.
+#[derive(Clone, Debug)]
+pub struct BaseUrl(String);
+
+impl BaseUrl {
+    /// Reads a URL. A path is refused: with the `/v1` that Clerk's documentation shows, or with
+    /// Supabase's `/rest/v1`, every call would answer 404, which means something else.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        let url = reqwest::Url::parse(text).ok();
+        let url = url.filter(|url| matches!(url.scheme(), "http" | "https"));
+        let url = url.ok_or("must be a URL that begins with `https://`")?;
+        if url.path() != "/" || url.query().is_some() {
+            return Err("must end with the host: nothing may follow it");
+        }
+        Ok(Self(text.trim_end_matches('/').to_owned()))
+    }
+}
+
+impl fmt::Display for BaseUrl {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+/// A header value that does not show in `Debug`.
+pub fn secret_header(text: &str) -> Result<HeaderValue, &'static str> {
+    let mut value =
+        HeaderValue::from_str(text).map_err(|_| "holds characters that no key contains")?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// The header value that carries a key as a Bearer.
+pub fn bearer(key: &str) -> Result<HeaderValue, &'static str> {
+    secret_header(&format!("Bearer {key}"))
+}
+
+/// The one client of a process. All its calls share it, so that connections are reused.
 #[derive(Clone, Debug)]
 pub struct HttpClient(reqwest::Client);
 
 impl HttpClient {
     /// Builds the client. Redirects are not followed: a key must not travel to another host.
     ///
-    /// Clerk and Supabase speak HTTP/2, where all requests share one connection, and a function
-    /// that a platform has frozen wakes up with a dead one. It is pinged while it is in use, so
-    /// that the next attempt opens another.
+    /// Clerk and Supabase speak HTTP/2, where all requests share one connection. A function that a
+    /// platform has frozen wakes up with a dead one: pings find that out, and the next attempt
+    /// opens another.
     pub fn new() -> Result<Self, reqwest::Error> {
         reqwest::Client::builder()
             .connect_timeout(CONNECT)
@@ -154,8 +191,8 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     Some(Duration::from_secs(seconds))
 }
 
-/// Names the deepest cause ("Connection refused"), which reqwest keeps out of its own text,
-/// and leaves out the URL, which carries a user's id.
+/// Names the deepest cause ("Connection refused"), which reqwest's own text leaves out, and not the
+/// URL, which carries a user's id.
 fn no_connection(error: &reqwest::Error) -> NoAnswer {
     let mut cause: &dyn std::error::Error = error;
     while let Some(deeper) = cause.source() {
@@ -180,7 +217,7 @@ mod tests {
         retry_after: Option<Duration>,
     }
 
-    impl MayBeRetried for Failed {
+    impl RetryableError for Failed {
         fn is_retryable(&self) -> bool {
             self.retryable
         }

@@ -1,4 +1,4 @@
-//! What happens in Clerk while a history is played.
+//! Makes the changes of a history in Clerk.
 
 use std::ops::Range;
 
@@ -6,10 +6,11 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
 use crate::{
-    history::Change,
-    play::History,
-    stage::USERS,
-    users::{Event, State, User, row_of},
+    database::Row,
+    harness::USERS,
+    history::History,
+    model::{Event, EventState, User},
+    steps::Change,
 };
 
 impl History<'_> {
@@ -48,22 +49,22 @@ impl History<'_> {
                 if let (Some(from), Some(to)) = (live(self, *from), live(self, *to))
                     && from != to
                 {
-                    let address = self.users[from].current()["email"].clone();
+                    let address = self.users[from].current().email().clone();
                     self.update(from, &json!({ "email": new_address() }))?;
                     self.update(to, &json!({ "email": address }))?;
                 }
             }
             Change::Ban(user) => {
                 if let Some(user) = live(self, *user) {
-                    let is_banned = self.users[user].current()["banned"] == true;
+                    let is_banned = self.users[user].current().is_banned();
                     self.update(user, &json!({ "banned": !is_banned }))?;
                 }
             }
             Change::Delete(user) => {
                 if let Some(user) = live(self, *user) {
                     self.users[user].is_deleted = true;
-                    self.stage.stack.clerk.delete(&self.users[user].id)?;
-                    self.note_event(user, None)?;
+                    self.harness.stack.clerk.delete(&self.users[user].id)?;
+                    self.add_event(user, None)?;
                 }
             }
         }
@@ -71,34 +72,34 @@ impl History<'_> {
     }
 
     fn sign_up(&mut self) -> Result<()> {
-        let clerk = &self.stage.stack.clerk;
+        let clerk = &self.harness.stack.clerk;
         let id = clerk.sign_up(&json!({ "email": new_address(), "first_name": new("Name") }));
-        self.stage.count(USERS);
-        let versions = clerk.history(&id).iter().map(row_of).collect();
+        self.harness.count(USERS);
+        let versions = clerk.history(&id).iter().map(Row::expected).collect();
         self.users.push(User {
             id,
             versions,
             is_deleted: false,
-            is_buried: false,
+            has_tombstone: false,
             at_least: None,
         });
         let user = self.users.len() - 1;
-        self.note_event(user, Some(self.users[user].changed_at()))
+        self.add_event(user, Some(self.users[user].changed_at()))
     }
 
     fn update(&mut self, user: usize, changes: &Value) -> Result<()> {
         let version = self
-            .stage
+            .harness
             .stack
             .clerk
             .update(&self.users[user].id, changes)?;
-        self.users[user].versions.push(row_of(&version));
-        self.note_event(user, version["updated_at"].as_i64())
+        self.users[user].versions.push(Row::expected(&version));
+        self.add_event(user, version["updated_at"].as_i64())
     }
 
     fn add_address(&mut self, user: usize) -> Result<()> {
-        let history = self.stage.stack.clerk.history(&self.users[user].id);
-        let current = history.last().context("a user has a version")?;
+        let history = self.harness.stack.clerk.history(&self.users[user].id);
+        let current = history.last().context("a user has no version")?;
         let mut addresses = current["email_addresses"].clone();
         let id = new("idn");
         let address = json!({
@@ -106,7 +107,9 @@ impl History<'_> {
             "reserved": false, "linked_to": [], "verification": null,
             "created_at": current["created_at"], "updated_at": current["created_at"],
         });
-        let list = addresses.as_array_mut().context("addresses are a list")?;
+        let list = addresses
+            .as_array_mut()
+            .context("the addresses are no list")?;
         list.push(address);
         self.update(
             user,
@@ -114,13 +117,17 @@ impl History<'_> {
         )
     }
 
-    fn note_event(&mut self, user: usize, changed_at: Option<i64>) -> Result<()> {
-        let webhook = self.stage.stack.clerk.last_event_of(&self.users[user].id)?;
+    fn add_event(&mut self, user: usize, changed_at: Option<i64>) -> Result<()> {
+        let webhook = self
+            .harness
+            .stack
+            .clerk
+            .last_event_of(&self.users[user].id)?;
         self.events.push(Event {
             webhook,
             user,
             changed_at,
-            state: State::Waiting,
+            state: EventState::Waiting,
         });
         Ok(())
     }
@@ -130,7 +137,7 @@ fn new_address() -> String {
     format!("{}@example.com", new("mail"))
 }
 
-/// A text that nobody else has.
+/// A text that is unique in this run.
 fn new(kind: &str) -> String {
     format!("{kind}-{:016x}", fastrand::u64(..))
 }

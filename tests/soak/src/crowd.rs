@@ -1,4 +1,4 @@
-//! Many at once: nobody is lost, and nothing is done twice.
+//! Many calls at once: no user is lost, and nothing is done twice.
 
 use std::collections::HashSet;
 
@@ -10,33 +10,33 @@ use stack::{
     clerk::{Delivery, WebhookEvent},
 };
 
-/// How many page loads, or copies of a webhook, come at once.
+/// How many page loads, or copies of a webhook, arrive at once.
 const AT_ONCE: usize = 64;
 
 /// How many users sign up, and how many of their webhooks are in flight at once.
 const USERS: usize = 10_000;
 const IN_FLIGHT: usize = 500;
 
-/// How many pairs of users swap their addresses at once: PostgREST has a connection for each of them.
+/// How many pairs of users swap their addresses at once. PostgREST has a connection for each user.
 const PAIRS: usize = 4;
 
-/// Makes sure that the writes of a pair meet: each holds the other's row for a while.
-const SLOWNESS: &str = "
+/// Makes sure that the two writes of a pair conflict: each locks the other's row for a while.
+const SLOW_UPDATES: &str = "
     create function public.take_time() returns trigger language plpgsql as $$
     begin
         perform pg_sleep(0.1);
         return null;
     end $$;
-    create trigger slowness after update on public.profiles
+    create trigger slow_updates after update on public.profiles
     for each row execute function public.take_time();
 ";
 
-/// Plays all of it.
+/// Runs all of it.
 pub async fn run(target: Target) -> Result<()> {
     let stack = start(target).await?;
     one_missing_user_opens_many_pages(&stack).await?;
-    one_webhook_comes_many_times(&stack).await?;
-    // `cargo lambda watch` passes on one call at a time: there nothing is in flight, and nothing meets.
+    one_webhook_arrives_many_times(&stack).await?;
+    // `cargo lambda watch` handles one call at a time, so calls never overlap there.
     if target == Target::Lambda {
         return Ok(());
     }
@@ -59,24 +59,24 @@ async fn one_missing_user_opens_many_pages(stack: &Stack) -> Result<()> {
     let row = stack.row(&id).await?;
     ensure!(row["email"] == "many@example.com", "the row is {row}");
     let created = count(&answers, "status", "created");
-    ensure!(created == 1, "{created} page loads made the row");
+    ensure!(created == 1, "{created} page loads created the row");
     Ok(())
 }
 
-async fn one_webhook_comes_many_times(stack: &Stack) -> Result<()> {
+async fn one_webhook_arrives_many_times(stack: &Stack) -> Result<()> {
     let id = stack.clerk.sign_up(&json!({ "email": "copy@example.com" }));
     let event = stack.clerk.last_event_of(&id)?;
     let answers = try_join_all((0..AT_ONCE).map(|_| stack.deliver(&event))).await?;
     all_succeed(&answers)?;
-    let made = count(&answers, "outcome", "created");
-    let others = count(&answers, "outcome", "duplicate");
+    let created = count(&answers, "outcome", "created");
+    let duplicates = count(&answers, "outcome", "duplicate");
     ensure!(
-        (made, others) == (1, AT_ONCE - 1),
-        "{made} made the row, {others} are duplicates"
+        (created, duplicates) == (1, AT_ONCE - 1),
+        "{created} deliveries created the row, {duplicates} were duplicates"
     );
     let row = stack.row(&id).await?;
     ensure!(row["email"] == "copy@example.com", "the row is {row}");
-    receipts_of(stack, &[event]).await
+    check_receipts(stack, &[event]).await
 }
 
 async fn many_users_sign_up(stack: &Stack) -> Result<()> {
@@ -96,20 +96,20 @@ async fn many_users_sign_up(stack: &Stack) -> Result<()> {
         .try_collect::<Vec<()>>()
         .await?;
     let rows = stack.all_rows().await?.len() - before;
-    ensure!(rows == USERS, "of {USERS} users {rows} have a row");
-    receipts_of(stack, &events).await
+    ensure!(rows == USERS, "{rows} of {USERS} users have a row");
+    check_receipts(stack, &events).await
 }
 
-/// Each event must have one.
-async fn receipts_of(stack: &Stack, events: &[WebhookEvent]) -> Result<()> {
+/// Fails unless each event has a receipt.
+async fn check_receipts(stack: &Stack, events: &[WebhookEvent]) -> Result<()> {
     let ledger = stack.ledger().await?;
     let ids: HashSet<_> = events.iter().map(|event| event.id.as_str()).collect();
-    let is_of_these = |entry: &&Value| {
+    let is_one_of_these = |entry: &&Value| {
         entry["event_id"]
             .as_str()
             .is_some_and(|id| ids.contains(id))
     };
-    let receipts = ledger.iter().filter(is_of_these).count();
+    let receipts = ledger.iter().filter(is_one_of_these).count();
     ensure!(
         receipts == ids.len(),
         "{} events have {receipts} receipts",
@@ -118,8 +118,8 @@ async fn receipts_of(stack: &Stack, events: &[WebhookEvent]) -> Result<()> {
     Ok(())
 }
 
-/// In eight attempts at most. So many at once may be more than a busy machine can answer in time:
-/// then it must say so with a 503, and lose nothing.
+/// Tries up to eight times. A busy machine may not answer so many calls in time: then it must say so
+/// with a 503, and lose nothing.
 async fn deliver_as_svix_does(stack: &Stack, event: &WebhookEvent) -> Result<()> {
     for _attempt in 0..8 {
         let answer = stack.deliver(event).await?;
@@ -132,8 +132,8 @@ async fn deliver_as_svix_does(stack: &Stack, event: &WebhookEvent) -> Result<()>
     bail!("{} was not accepted in eight attempts", event.id)
 }
 
-/// On a table whose addresses are unique. Both of a pair write each other's row, so PostgreSQL ends
-/// one of two writes that meet, and the functions make it again.
+/// Uses a table with unique addresses. The two writes of a pair update each other's row, so
+/// PostgreSQL ends one of them as a deadlock, and the function repeats it.
 async fn users_swap_a_unique_address(stack: &Stack) -> Result<()> {
     for file in ["tests/profiles.sql", "supabase/examples/profiles.sql"] {
         stack.postgres.run_sql(file).await?;
@@ -152,22 +152,22 @@ async fn users_swap_a_unique_address(stack: &Stack) -> Result<()> {
         .postgres
         .connect()
         .await?
-        .batch_execute(SLOWNESS)
+        .batch_execute(SLOW_UPDATES)
         .await?;
     let mut swaps = Vec::new();
     for (n, (id, _)) in users.iter().enumerate() {
-        let (_, email_of_the_other) = &users[n ^ 1];
+        let (_, email_of_other) = &users[n ^ 1];
         stack
             .clerk
-            .update(id, &json!({ "email": email_of_the_other }))?;
+            .update(id, &json!({ "email": email_of_other }))?;
         swaps.push(stack.clerk.last_event_of(id)?);
     }
     let answers = try_join_all(swaps.iter().map(|event| stack.deliver(event))).await?;
     all_succeed(&answers)?;
-    receipts_of(stack, &swaps).await?;
+    check_receipts(stack, &swaps).await?;
     let client = stack.postgres.connect().await?;
     for (n, (id, _)) in users.iter().enumerate() {
-        let (_, email_of_the_other) = &users[n ^ 1];
+        let (_, email_of_other) = &users[n ^ 1];
         let row = client
             .query_one(
                 "select email from public.profiles where clerk_user_id = $1",
@@ -176,23 +176,23 @@ async fn users_swap_a_unique_address(stack: &Stack) -> Result<()> {
             .await?;
         let email: Option<String> = row.get(0);
         ensure!(
-            email.as_ref() == Some(email_of_the_other),
-            "{id} has {email:?}"
+            email.as_ref() == Some(email_of_other),
+            "{id} has the wrong address: {email:?}"
         );
     }
     let deadlocks = "select deadlocks from pg_stat_database where datname = current_database()";
     let deadlocks: i64 = client.query_one(deadlocks, &[]).await?.get(0);
-    ensure!(deadlocks > 0, "no two of the swaps have met");
+    ensure!(deadlocks > 0, "no two swaps conflicted");
     Ok(())
 }
 
 fn all_succeed(answers: &[Answer]) -> Result<()> {
     let failed = answers.iter().find(|answer| answer.status != 200);
-    ensure!(failed.is_none(), "not every answer is a 2xx: {failed:?}");
+    ensure!(failed.is_none(), "a call failed: {failed:?}");
     Ok(())
 }
 
 fn count(answers: &[Answer], field: &str, value: &str) -> usize {
-    let is_so = |answer: &&Answer| answer.body[field] == value;
-    answers.iter().filter(is_so).count()
+    let is_match = |answer: &&Answer| answer.body[field] == value;
+    answers.iter().filter(is_match).count()
 }

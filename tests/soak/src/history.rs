@@ -1,270 +1,467 @@
-//! What can befall an app's users: the steps of a history, made from a seed.
-//!
-//! Users and events are named by number, modulo how many there are: a history stays playable when
-//! steps are taken out of it.
+//! Runs the steps of a history, and checks the database against the model after every step.
 
-use fastrand::Rng;
-use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
-/// One step.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub enum Step {
-    /// Something changes in Clerk, which makes an event. It waits until it is delivered.
-    Change(Change),
-    /// The functions are called, all at once.
-    Call(Vec<Call>),
-    /// Something changes in Clerk while the functions are called, and its event is delivered at once.
-    Meanwhile {
-        /// The calls.
-        calls: Vec<Call>,
-        /// What changes.
-        change: Change,
-        /// How long after the calls have begun.
-        after_microseconds: u64,
-    },
-    /// Something is killed in the middle of a call, and started again.
-    Kill {
-        /// The call.
-        call: Call,
-        /// What is killed.
-        victim: Victim,
-        /// How long after the call has begun.
-        after_microseconds: u64,
-    },
-    /// The next requests about a user fail.
-    Fail {
-        /// Whom they are about.
+use anyhow::{Context, Result, bail, ensure};
+use futures_util::future::{join, join_all};
+use serde_json::{Value, json};
+use stack::{Answer, SupabaseFault, Target, clerk::Fault as ClerkFault};
+use tokio::time::{sleep, timeout};
+
+use crate::{
+    database::retry_while_down,
+    harness::{Harness, Request},
+    model::{Event, EventState, User},
+    steps::{Call, Change, Endpoint, Fault, Step, Victim},
+};
+
+/// A call that is prepared, and what its answer is about.
+struct PreparedCall {
+    subject: Subject,
+    request: Request,
+}
+
+enum Subject {
+    Event(usize),
+    Page {
         user: usize,
-        /// How they fail.
-        fault: Fault,
-        /// How many of them.
-        times: usize,
-    },
-    /// An event is lost for good.
-    Lose {
-        /// Which of those that were not delivered.
-        event: usize,
+        /// The newest version in Clerk when the call started. None for a deleted user.
+        changed_at: Option<i64>,
+        has_updated_at: bool,
+        had_tombstone: bool,
     },
 }
 
-/// Something that changes in Clerk.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub enum Change {
-    /// A user more.
-    SignUp,
-    /// Another first name.
-    Rename(usize),
-    /// Two other first names, in one millisecond.
-    RenameTwice(usize),
-    /// One more e-mail address, which becomes the primary one.
-    AddAddress(usize),
-    /// A user gives up their e-mail address, and another takes it.
-    HandOver {
-        /// Who gives it up.
-        from: usize,
-        /// Who takes it.
-        to: usize,
-    },
-    /// A user is banned, or no longer.
-    Ban(usize),
-    /// A user is deleted.
-    Delete(usize),
+/// A history that is running.
+pub struct History<'a> {
+    /// What it runs on.
+    pub harness: &'a Harness,
+    /// Its users, by number.
+    pub users: Vec<User>,
+    /// All events about these users, oldest first.
+    pub events: Vec<Event>,
 }
 
-/// A call of one of the functions.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub enum Call {
-    /// An event is delivered that was not delivered before; where there is none, nothing happens.
-    Deliver {
-        /// Which of those.
-        event: usize,
-        /// By which of the endpoints that are there while secrets are rotated.
-        endpoint: Endpoint,
-    },
-    /// An event is delivered that was delivered before.
-    Repeat {
-        /// Which of those.
-        event: usize,
-    },
-    /// A user loads a page. They may be deleted: a session token outlives its user by a minute.
-    LoadPage {
-        /// Who.
-        user: usize,
-        /// Whether the token has a second to live.
-        expires_soon: bool,
-        /// Whether the token says when the user was changed.
-        tells_of_change: bool,
-    },
-}
-
-/// One of two endpoints with a secret each.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub enum Endpoint {
-    /// With the secret that was there.
-    Old,
-    /// With the secret that replaces it.
-    New,
-}
-
-/// What is killed.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub enum Victim {
-    /// The function that serves the call.
-    Function,
-    /// PostgreSQL, with SIGKILL.
-    Postgres,
-    /// PostgREST, with SIGKILL.
-    Postgrest,
-}
-
-/// How requests about a user fail.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub enum Fault {
-    /// Supabase's gateway answers 502.
-    SupabaseError,
-    /// The connection is reset before the statement runs.
-    SupabaseHangsUpBefore,
-    /// The connection is reset after the statement has committed.
-    SupabaseHangsUpAfter,
-    /// The answer comes late, and in time.
-    SupabaseLate,
-    /// The answer comes after the time-out.
-    SupabaseTooLate,
-    /// Clerk answers 429.
-    ClerkRateLimits,
-    /// Clerk answers 500.
-    ClerkError,
-    /// Clerk resets the connection.
-    ClerkHangsUp,
-    /// Clerk answers late, and in time.
-    ClerkLate,
-    /// Clerk never answers.
-    ClerkSilent,
-}
-
-/// Makes the history of a seed.
-pub fn generate(seed: u64, steps: usize) -> Vec<Step> {
-    let mut generator = Generator(Rng::with_seed(seed));
-    let first = Step::Change(Change::SignUp);
-    let further = (1..steps).map(|_| generator.step());
-    std::iter::once(first).chain(further).collect()
-}
-
-struct Generator(Rng);
-
-impl Generator {
-    fn step(&mut self) -> Step {
-        match self.0.u32(0..10_000) {
-            0..3_300 => Step::Change(self.change()),
-            3_300..7_500 => Step::Call(self.calls()),
-            7_500..8_200 => Step::Meanwhile {
-                calls: self.calls(),
-                change: self.change(),
-                after_microseconds: self.0.u64(0..4_000),
-            },
-            8_200..8_600 => Step::Lose { event: self.any() },
-            8_600..9_698 => Step::Fail {
-                user: self.any(),
-                fault: self.fault(),
-                times: self.0.usize(1..4),
-            },
-            9_698..9_996 => self.kill(Victim::Function),
-            9_996..9_998 => self.kill(Victim::Postgrest),
-            _ => self.kill(Victim::Postgres),
+impl<'a> History<'a> {
+    /// A history without users.
+    pub fn new(harness: &'a Harness) -> Self {
+        Self {
+            harness,
+            users: Vec::new(),
+            events: Vec::new(),
         }
     }
 
-    fn change(&mut self) -> Change {
-        match self.0.u32(0..100) {
-            0..15 => Change::SignUp,
-            15..45 => Change::Rename(self.any()),
-            45..55 => Change::RenameTwice(self.any()),
-            55..68 => Change::AddAddress(self.any()),
-            68..80 => Change::HandOver {
-                from: self.any(),
-                to: self.any(),
-            },
-            80..87 => Change::Ban(self.any()),
-            _ => Change::Delete(self.any()),
+    /// Runs these steps. An error says what is wrong, and after which step.
+    pub async fn run(harness: &'a Harness, steps: &[Step]) -> Result<()> {
+        let mut history = Self::new(harness);
+        for (number, step) in steps.iter().enumerate() {
+            let name = || format!("step {number}, {step:?}");
+            history.step(step).await.with_context(name)?;
+            history.check().await.with_context(name)?;
+            harness.check_log().with_context(name)?;
+        }
+        history.finish().await.context("after the last step")
+    }
+
+    async fn step(&mut self, step: &Step) -> Result<()> {
+        match step {
+            Step::Change(change) => self.change(change).map(drop),
+            Step::Call(calls) => self.call(calls).await,
+            Step::Meanwhile {
+                calls,
+                change,
+                after_microseconds,
+            } => self.meanwhile(calls, change, *after_microseconds).await,
+            Step::Kill {
+                call,
+                victim,
+                after_microseconds,
+            } => self.kill(call, *victim, *after_microseconds).await,
+            Step::Fail { user, fault, times } => {
+                self.fail(*user, *fault, *times);
+                Ok(())
+            }
+            Step::Lose { event } => {
+                if let Some(event) = self.pick(*event, EventState::Waiting) {
+                    self.events[event].state = EventState::Lost;
+                    self.harness.count("events dropped");
+                }
+                Ok(())
+            }
         }
     }
 
-    fn calls(&mut self) -> Vec<Call> {
-        let how_many = match self.0.u32(0..10) {
-            0..6 => 1,
-            6..8 => 2,
-            _ => self.0.usize(3..6),
+    /// One of the events in this state, by number.
+    fn pick(&self, number: usize, state: EventState) -> Option<usize> {
+        self.pick_where(number, |event| event.state == state)
+    }
+
+    fn pick_where(&self, number: usize, is_match: impl Fn(&Event) -> bool) -> Option<usize> {
+        let all = (0..self.events.len()).filter(|event| is_match(&self.events[*event]));
+        let all: Vec<_> = all.collect();
+        (!all.is_empty()).then(|| all[number % all.len()])
+    }
+
+    fn prepare(&self, call: &Call) -> Option<PreparedCall> {
+        match call {
+            Call::Deliver { event, endpoint } => {
+                let event = self.pick(*event, EventState::Waiting)?;
+                Some(self.delivery(event, *endpoint))
+            }
+            Call::Repeat { event } => {
+                let is_delivered =
+                    |event: &Event| matches!(event.state, EventState::Tried | EventState::Accepted);
+                let event = self.pick_where(*event, is_delivered)?;
+                self.harness.count("events repeated");
+                Some(self.delivery(event, Endpoint::Old))
+            }
+            Call::LoadPage {
+                user,
+                expires_soon,
+                has_updated_at,
+            } => {
+                let user = user % self.users.len();
+                let mut claims = json!({});
+                if *expires_soon {
+                    claims["exp"] = json!(seconds_now() + 1);
+                }
+                if *has_updated_at {
+                    claims["updated_at"] = json!(self.users[user].changed_at());
+                }
+                Some(self.page(user, claims))
+            }
+        }
+    }
+
+    fn delivery(&self, event: usize, endpoint: Endpoint) -> PreparedCall {
+        self.harness.count("events delivered");
+        PreparedCall {
+            subject: Subject::Event(event),
+            request: Request::Event {
+                event: self.events[event].webhook.clone(),
+                endpoint,
+            },
+        }
+    }
+
+    fn page(&self, user: usize, claims: Value) -> PreparedCall {
+        self.harness.count("pages loaded");
+        let known = &self.users[user];
+        PreparedCall {
+            subject: Subject::Page {
+                user,
+                changed_at: (!known.is_deleted).then(|| known.changed_at()),
+                has_updated_at: claims.get("updated_at").is_some(),
+                had_tombstone: known.has_tombstone,
+            },
+            request: Request::Page {
+                user_id: known.id.clone(),
+                claims,
+            },
+        }
+    }
+
+    async fn call(&mut self, calls: &[Call]) -> Result<()> {
+        let calls: Vec<_> = calls.iter().filter_map(|call| self.prepare(call)).collect();
+        self.mark_as_tried(&calls);
+        let requests = calls.iter().map(|call| self.harness.send(&call.request));
+        let answers = join_all(requests).await;
+        for (call, answer) in calls.iter().zip(answers) {
+            self.record(&call.subject, answer)?;
+        }
+        Ok(())
+    }
+
+    async fn meanwhile(
+        &mut self,
+        calls: &[Call],
+        change: &Change,
+        after_microseconds: u64,
+    ) -> Result<()> {
+        let calls: Vec<_> = calls.iter().filter_map(|call| self.prepare(call)).collect();
+        self.mark_as_tried(&calls);
+        let harness = self.harness;
+        let requests = join_all(calls.iter().map(|call| harness.send(&call.request)));
+        let changed = async {
+            sleep(Duration::from_micros(after_microseconds)).await;
+            let events = self.change(change)?;
+            let calls: Vec<_> = events
+                .map(|event| self.delivery(event, Endpoint::Old))
+                .collect();
+            self.mark_as_tried(&calls);
+            for call in calls {
+                let answer = harness.send(&call.request).await;
+                self.record(&call.subject, answer)?;
+            }
+            anyhow::Ok(())
         };
-        let first = self.call();
-        // Several of one are as likely as several of any: tabs, and endpoints.
-        let all_alike = self.0.bool();
-        let further = (1..how_many).map(|_| match &first {
-            Call::Deliver { event, .. } if all_alike => Call::Deliver {
-                event: *event,
-                endpoint: Endpoint::New,
-            },
-            call if all_alike => call.clone(),
-            _ => self.call(),
-        });
-        let further: Vec<_> = further.collect();
-        std::iter::once(first).chain(further).collect()
+        let (answers, changed) = join(requests, changed).await;
+        changed?;
+        for (call, answer) in calls.iter().zip(answers) {
+            self.record(&call.subject, answer)?;
+        }
+        Ok(())
     }
 
-    fn call(&mut self) -> Call {
-        match self.0.u32(0..100) {
-            0..45 => Call::Deliver {
-                event: self.any(),
-                endpoint: if self.0.bool() {
-                    Endpoint::Old
-                } else {
-                    Endpoint::New
-                },
-            },
-            45..60 => Call::Repeat { event: self.any() },
-            _ => Call::LoadPage {
-                user: self.any(),
-                expires_soon: self.0.u32(0..10) == 0,
-                tells_of_change: self.0.bool(),
-            },
+    async fn kill(&mut self, call: &Call, victim: Victim, after_microseconds: u64) -> Result<()> {
+        let Some(call) = self.prepare(call) else {
+            return Ok(());
+        };
+        self.mark_as_tried(std::slice::from_ref(&call));
+        let after = Duration::from_micros(after_microseconds);
+        let request = self.harness.send(&call.request);
+        let answer = if victim == Victim::Function && self.is_in_process() {
+            // The caller closes the connection, which drops the handler at its current await.
+            let Ok(answer) = timeout(after, request).await else {
+                self.harness.count("fault: a handler ended");
+                return Ok(());
+            };
+            answer
+        } else {
+            let killed = async {
+                sleep(after).await;
+                self.harness.kill(victim, &call.request).await
+            };
+            let (answer, killed) = join(request, killed).await;
+            killed?;
+            self.harness.count(format!("fault: {victim:?} killed"));
+            answer
+        };
+        self.record(&call.subject, answer)
+    }
+
+    fn is_in_process(&self) -> bool {
+        self.harness.stack.functions.target() == Target::InProcess
+    }
+
+    fn mark_as_tried(&mut self, calls: &[PreparedCall]) {
+        for call in calls {
+            if let Subject::Event(event) = call.subject
+                && self.events[event].state == EventState::Waiting
+            {
+                self.events[event].state = EventState::Tried;
+            }
         }
     }
 
-    fn kill(&mut self, victim: Victim) -> Step {
-        Step::Kill {
-            call: self.call(),
-            victim,
-            after_microseconds: self.0.u64(0..6_000),
+    /// Records what an answer promises. From then on every check demands it.
+    fn record(&mut self, subject: &Subject, answer: Result<Answer>) -> Result<()> {
+        let answer = match answer {
+            Ok(answer) => answer,
+            // Another history may have killed the process.
+            Err(_) if !self.is_in_process() => {
+                self.harness.count("answers: none");
+                return Ok(());
+            }
+            Err(error) => return Err(error.context("a call got no answer")),
+        };
+        self.harness.count(format!("answers: {}", answer.status));
+        match *subject {
+            Subject::Event(event) => match answer.status {
+                200 => {
+                    let event = &mut self.events[event];
+                    event.state = EventState::Accepted;
+                    let user = &mut self.users[event.user];
+                    match event.changed_at {
+                        Some(changed_at) if answer.body["outcome"] != "deleted" => {
+                            user.is_at_least(changed_at);
+                        }
+                        _ => user.has_tombstone = true,
+                    }
+                }
+                503 => {}
+                _ => bail!("a webhook was answered {answer:?}"),
+            },
+            Subject::Page {
+                user,
+                changed_at,
+                has_updated_at,
+                had_tombstone,
+            } => match answer.status {
+                200 => {
+                    ensure!(
+                        !had_tombstone,
+                        "a deleted user's page load was answered {answer:?}"
+                    );
+                    let is_synced = answer.body["status"] != "present";
+                    let changed_at = changed_at.filter(|_| is_synced || has_updated_at);
+                    self.users[user].is_at_least(changed_at.unwrap_or_default());
+                }
+                410 => ensure!(
+                    self.users[user].is_deleted,
+                    "a live user's page load was answered 410"
+                ),
+                502 | 503 => {}
+                _ => bail!("a page load was answered {answer:?}"),
+            },
+        }
+        Ok(())
+    }
+
+    fn fail(&self, user: usize, fault: Fault, times: usize) {
+        let id = &self.users[user % self.users.len()].id;
+        let stack = &self.harness.stack;
+        let supabase = |fault| stack.supabase.faults().plan(id, fault, Some(times));
+        let clerk = |fault| stack.clerk.faults().plan(id, fault, Some(times));
+        match fault {
+            Fault::SupabaseError => supabase(SupabaseFault::Status(http::StatusCode::BAD_GATEWAY)),
+            Fault::SupabaseHangsUpBefore => supabase(SupabaseFault::HangUp),
+            Fault::SupabaseHangsUpAfter => supabase(SupabaseFault::HangUpAfterTheStatement),
+            Fault::SupabaseLate => supabase(SupabaseFault::Slow(LATE)),
+            Fault::SupabaseTooLate => supabase(SupabaseFault::Slow(TOO_LATE)),
+            Fault::ClerkRateLimits => clerk(ClerkFault::RateLimited { retry_after: 1 }),
+            Fault::ClerkError => clerk(ClerkFault::ServerError),
+            Fault::ClerkHangsUp => clerk(ClerkFault::HangUp),
+            Fault::ClerkLate => clerk(ClerkFault::Slow {
+                milliseconds: u64::try_from(LATE.as_millis()).unwrap_or_default(),
+            }),
+            Fault::ClerkSilent => clerk(ClerkFault::Silent),
         }
     }
 
-    fn fault(&mut self) -> Fault {
-        match self.0.u32(0..1_000) {
-            0..150 => Fault::SupabaseError,
-            150..350 => Fault::SupabaseHangsUpBefore,
-            350..550 => Fault::SupabaseHangsUpAfter,
-            550..700 => Fault::SupabaseLate,
-            700..710 => Fault::SupabaseTooLate,
-            710..780 => Fault::ClerkRateLimits,
-            780..860 => Fault::ClerkError,
-            860..930 => Fault::ClerkHangsUp,
-            930..990 => Fault::ClerkLate,
-            _ => Fault::ClerkSilent,
+    /// Compares the database with the model.
+    pub async fn check(&mut self) -> Result<()> {
+        let ids: Vec<_> = self.users.iter().map(|user| user.id.as_str()).collect();
+        let postgres = &self.harness.stack.postgres;
+        let snapshot = self.harness.database.snapshot(postgres, &ids).await?;
+        for user in &mut self.users {
+            user.check(snapshot.rows.get(&user.id))?;
         }
+        for event in &self.events {
+            let receipt = snapshot.receipts.get(&event.webhook.id);
+            event.check(receipt.map(String::as_str), &self.users[event.user])?;
+        }
+        let is_known = |id: &String| self.events.iter().any(|event| event.webhook.id == *id);
+        ensure!(
+            snapshot.receipts.keys().all(is_known),
+            "there is a receipt for an event that never happened"
+        );
+        Ok(())
     }
 
-    fn any(&mut self) -> usize {
-        self.0.usize(0..1_000)
+    /// Ends all faults. Each user then loads a page or gets the missed events, after which every row
+    /// must match Clerk.
+    async fn finish(&mut self) -> Result<()> {
+        let stack = &self.harness.stack;
+        for user in &self.users {
+            stack.supabase.faults().end(&user.id);
+            stack.clerk.faults().end(&user.id);
+            // A call that was ended may have left a running statement.
+            stack.supabase.quiet(&user.id).await;
+        }
+        self.check().await?;
+        for user in 0..self.users.len() {
+            // Half of the users take each way.
+            if self.users[user].is_deleted || (user + self.events.len()).is_multiple_of(2) {
+                self.redeliver_events_of(user).await?;
+            } else {
+                self.load_page_a_day_later(user).await?;
+            }
+        }
+        self.check().await?;
+        self.check_matches_clerk().await
+    }
+
+    /// Fails unless the row of every user matches Clerk.
+    pub async fn check_matches_clerk(&self) -> Result<()> {
+        let ids: Vec<_> = self.users.iter().map(|user| user.id.as_str()).collect();
+        let postgres = &self.harness.stack.postgres;
+        let snapshot = self.harness.database.snapshot(postgres, &ids).await?;
+        for user in &self.users {
+            let row = snapshot.rows.get(&user.id).context("a user has no row")?;
+            let is_equal = if user.is_deleted {
+                user.has_tombstone
+            } else {
+                row.matches(user.current())
+            };
+            ensure!(
+                is_equal,
+                "the row differs from Clerk: {row}, expected {}",
+                user.current()
+            );
+        }
+        Ok(())
+    }
+
+    async fn redeliver_events_of(&mut self, user: usize) -> Result<()> {
+        for event in 0..self.events.len() {
+            let known = &self.events[event];
+            if known.user == user && known.state != EventState::Accepted {
+                self.until_accepted(|history| history.delivery(event, Endpoint::Old))
+                    .await?;
+            }
+        }
+        // No event says which of two versions of one millisecond is newer. A page load finds out.
+        if !self.users[user].is_deleted && self.users[user].is_ambiguous() {
+            self.until_accepted(|history| history.page(user, json!({})))
+                .await?;
+        }
+        Ok(())
+    }
+
+    async fn load_page_a_day_later(&mut self, user: usize) -> Result<()> {
+        let id = self.users[user].id.clone();
+        if self.users[user].at_least.is_some() {
+            retry_while_down(|| self.harness.stack.age_row(&id)).await?;
+        }
+        self.until_accepted(|history| history.page(user, json!({})))
+            .await
+    }
+
+    /// Delivers an event without faults: the first attempt must be accepted.
+    pub async fn deliver(&mut self, event: usize) -> Result<()> {
+        let call = self.delivery(event, Endpoint::Old);
+        self.mark_as_tried(std::slice::from_ref(&call));
+        self.send(&call, &[200]).await
+    }
+
+    /// Loads a page without faults: the first attempt must succeed, or answer 410 for a deleted user.
+    pub async fn load_page(&mut self, user: usize) -> Result<()> {
+        let call = self.page(user, json!({}));
+        let expected: &[u16] = if self.users[user].is_deleted {
+            &[200, 410]
+        } else {
+            &[200]
+        };
+        self.send(&call, expected).await
+    }
+
+    async fn send(&mut self, call: &PreparedCall, expected: &[u16]) -> Result<()> {
+        let answer = self.harness.send(&call.request).await?;
+        let status = answer.status;
+        self.record(&call.subject, Ok(answer))?;
+        ensure!(
+            expected.contains(&status),
+            "a call without faults was answered {status}"
+        );
+        Ok(())
+    }
+
+    /// Repeats a call until it is answered with 200, as Svix and a visitor do.
+    async fn until_accepted(&mut self, prepare: impl Fn(&Self) -> PreparedCall) -> Result<()> {
+        for _attempt in 0..50 {
+            let call = prepare(self);
+            self.mark_as_tried(std::slice::from_ref(&call));
+            let answer = self.harness.send(&call.request).await;
+            let is_accepted = answer.as_ref().is_ok_and(|answer| answer.status == 200);
+            self.record(&call.subject, answer)?;
+            if is_accepted {
+                return Ok(());
+            }
+            sleep(Duration::from_millis(100)).await;
+        }
+        bail!("a call without faults was not accepted in fifty attempts")
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// Late, but within the time-out.
+const LATE: Duration = Duration::from_millis(20);
 
-    #[test]
-    fn a_seed_makes_the_same_history_every_time() {
-        assert_eq!(generate(7, 40), generate(7, 40));
-        assert_ne!(generate(7, 40), generate(8, 40));
-        assert_eq!(generate(7, 40).len(), 40);
-    }
+/// More than the functions' time-out for one attempt, which is 3 s.
+const TOO_LATE: Duration = Duration::from_millis(3_200);
+
+fn seconds_now() -> u64 {
+    let since_1970 = std::time::UNIX_EPOCH.elapsed();
+    since_1970.map_or(0, |time| time.as_secs())
 }

@@ -1,16 +1,16 @@
-//! Random histories of users, played on the real PostgreSQL, PostgREST and handlers against a model
-//! of Clerk, with faults. `docs/PROOF.md` says what is promised; this is how it is checked.
+//! Runs random histories of users, with faults, on the real PostgreSQL, PostgREST and handlers, and
+//! compares the database with a model. This checks what `docs/PROOF.md` promises.
 
 mod changes;
 pub mod crowd;
+mod database;
+mod harness;
 mod history;
+mod model;
 pub mod orders;
-mod play;
 mod report;
 mod shrink;
-mod stage;
-mod users;
-mod witness;
+mod steps;
 
 use std::{
     sync::Arc,
@@ -21,22 +21,22 @@ use anyhow::Result;
 use stack::Target;
 use tokio::task::JoinSet;
 
-use self::play::History;
+use self::history::History;
 pub use self::{
-    history::{Step, generate},
+    harness::Harness,
     report::Report,
     shrink::Failure,
-    stage::Stage,
+    steps::{Step, generate},
 };
 
-/// How many steps a history has.
+/// The number of steps in a history.
 pub const STEPS: usize = 40;
 
-/// How many histories are under way at once on one stack.
+/// How many histories run at once on one stack.
 fn at_once(target: Target) -> usize {
     match target {
         Target::InProcess => 48,
-        // Whoever kills a function's process ends the calls of all.
+        // Killing a function's process ends the calls of all histories.
         Target::Vercel
         | Target::Lambda
         | Target::VercelDev
@@ -45,26 +45,26 @@ fn at_once(target: Target) -> usize {
     }
 }
 
-/// How many histories a stack sees before the next one takes its place.
+/// How many histories run on a stack before it is replaced.
 const ON_ONE_STACK: usize = 1_000;
 
-/// What is to be played.
+/// What to run.
 pub struct Options {
     /// What runs the functions.
     pub target: Target,
-    /// The seed of the first history; each further one has the next number.
+    /// The seed of the first history. Each other history has the next number.
     pub seed: u64,
     /// How many histories.
     pub histories: u64,
-    /// When to begin no other history, whatever is left.
+    /// Start no other history after this time.
     pub time: Option<Duration>,
 }
 
-/// Plays histories until all are played, the time is over, or one fails. `tell` hears of each stack
-/// that has done its share.
+/// Runs histories until all are done, the time is over, or one fails. Calls `on_progress` after each
+/// stack.
 pub async fn run(
     options: &Options,
-    mut tell: impl FnMut(&Report),
+    mut on_progress: impl FnMut(&Report),
 ) -> Result<Result<Report, Failure>> {
     let start = Instant::now();
     let mut report = Report::default();
@@ -72,39 +72,39 @@ pub async fn run(
     let is_over = || options.time.is_some_and(|time| start.elapsed() >= time);
     let mut seeds = (options.seed..last).take_while(|_| !is_over()).peekable();
     while seeds.peek().is_some() {
-        let stage = Arc::new(Stage::start(options.target).await?);
+        let harness = Arc::new(Harness::start(options.target).await?);
         let mut seeds = seeds.by_ref().take(ON_ONE_STACK);
-        let mut under_way = JoinSet::new();
-        let mut played = 0;
+        let mut running = JoinSet::new();
+        let mut passed = 0;
         loop {
-            while under_way.len() < at_once(options.target)
+            while running.len() < at_once(options.target)
                 && let Some(seed) = seeds.next()
             {
-                let stage = Arc::clone(&stage);
-                under_way.spawn(async move {
-                    let result = History::play(&stage, &generate(seed, STEPS)).await;
+                let harness = Arc::clone(&harness);
+                running.spawn(async move {
+                    let result = History::run(&harness, &generate(seed, STEPS)).await;
                     result.map_err(|error| (seed, error))
                 });
             }
-            let Some(result) = under_way.join_next().await else {
+            let Some(result) = running.join_next().await else {
                 break;
             };
             if let Err((seed, error)) = result? {
-                under_way.shutdown().await;
+                running.shutdown().await;
                 return Ok(Err(Failure::shrink(options.target, seed, &error).await?));
             }
-            played += 1;
+            passed += 1;
         }
-        stage.finish().await?;
-        report.add(played, stage.take_counts(), start.elapsed());
-        tell(&report);
+        harness.finish().await?;
+        report.add(passed, harness.take_counts(), start.elapsed());
+        on_progress(&report);
     }
     Ok(Ok(report))
 }
 
-/// Plays one history on a stack of its own.
-pub async fn play(target: Target, steps: &[Step]) -> Result<()> {
-    let stage = Stage::start(target).await?;
-    History::play(&stage, steps).await?;
-    stage.finish().await
+/// Runs one history again, on its own stack.
+pub async fn replay(target: Target, steps: &[Step]) -> Result<()> {
+    let harness = Harness::start(target).await?;
+    History::run(&harness, steps).await?;
+    harness.finish().await
 }

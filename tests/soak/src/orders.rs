@@ -1,43 +1,42 @@
-//! Every order of a few events, none left out.
+//! Every possible order of a few events.
 
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
 use futures_util::{StreamExt, TryStreamExt, stream};
 
-use crate::{history::Change, play::History, stage::Stage};
+use crate::{harness::Harness, history::History, steps::Change};
 
-/// One thing that arrives: an event by number, or a user who opens a page when so many of the
-/// changes have been made.
+/// Something that arrives: an event by number, or a page load by a user after this many changes.
 #[derive(Clone, Copy, Debug)]
 enum Arrival {
     Event(usize),
     Page { user: usize, changes: usize },
 }
 
-/// A plot: what happens in Clerk, and how many may open a page.
-struct Plot {
+/// What happens in Clerk, and how many users may load a page.
+struct Scenario {
     name: &'static str,
     changes: &'static [Change],
-    /// For each event, how many of the changes have been made when it is sent.
+    /// For each event, how many changes are made before it is sent.
     events: &'static [usize],
     visitors: usize,
 }
 
-const PLOTS: [Plot; 3] = [
-    Plot {
+const SCENARIOS: [Scenario; 3] = [
+    Scenario {
         name: "created, updated, updated in the same millisecond, deleted",
         changes: &[Change::SignUp, Change::RenameTwice(0), Change::Delete(0)],
         events: &[1, 2, 2, 3],
         visitors: 1,
     },
-    Plot {
+    Scenario {
         name: "created, updated, updated in the same millisecond",
         changes: &[Change::SignUp, Change::RenameTwice(0)],
         events: &[1, 2, 2],
         visitors: 1,
     },
-    Plot {
+    Scenario {
         name: "two users, and an e-mail address handed from one to the other",
         changes: &[
             Change::SignUp,
@@ -49,33 +48,33 @@ const PLOTS: [Plot; 3] = [
     },
 ];
 
-/// Plays every order in which the events of each plot can arrive, with one page load at every
-/// place, which reads any of the versions that Clerk can have had by then; and returns how many there
-/// were by plot. With `duplicates` each event of a plot about one user arrives twice.
-pub async fn run(stage: &Stage, duplicates: bool) -> Result<BTreeMap<&'static str, usize>> {
-    let mut tried = BTreeMap::new();
-    for plot in &PLOTS {
-        let copies = if duplicates && plot.visitors == 1 {
+/// Runs every order in which the events of each scenario can arrive, with one page load at every
+/// position, which reads each version that Clerk can have at that time. Returns the number of orders
+/// by scenario. With `duplicates` each event of a scenario with one user arrives twice.
+pub async fn run(harness: &Harness, duplicates: bool) -> Result<BTreeMap<&'static str, usize>> {
+    let mut counts = BTreeMap::new();
+    for scenario in &SCENARIOS {
+        let copies = if duplicates && scenario.visitors == 1 {
             2
         } else {
             1
         };
-        let orders = plot.orders(copies);
-        let plays = orders.iter().map(|order| async move {
-            let told = || format!("{}, in the order {order:?}", plot.name);
-            plot.play(stage, order).await.with_context(told)
+        let orders = scenario.orders(copies);
+        let runs = orders.iter().map(|order| async move {
+            let name = || format!("{}, in the order {order:?}", scenario.name);
+            scenario.run(harness, order).await.with_context(name)
         });
-        stream::iter(plays)
+        stream::iter(runs)
             .buffer_unordered(32)
             .try_collect::<Vec<()>>()
             .await?;
-        tried.insert(plot.name, orders.len());
+        counts.insert(scenario.name, orders.len());
     }
-    stage.finish().await?;
-    Ok(tried)
+    harness.finish().await?;
+    Ok(counts)
 }
 
-impl Plot {
+impl Scenario {
     fn orders(&self, copies: usize) -> Vec<Vec<Arrival>> {
         let mut events: Vec<_> = (0..self.events.len())
             .flat_map(|event| vec![event; copies])
@@ -83,11 +82,13 @@ impl Plot {
         let mut orders = Vec::new();
         loop {
             for user in 0..self.visitors {
-                for place in 0..=events.len() {
-                    for changes in self.made(user, &events[..place])..=self.changes.len() {
+                for position in 0..=events.len() {
+                    for changes in
+                        self.changes_before(user, &events[..position])..=self.changes.len()
+                    {
                         let mut order: Vec<_> =
                             events.iter().copied().map(Arrival::Event).collect();
-                        order.insert(place, Arrival::Page { user, changes });
+                        order.insert(position, Arrival::Page { user, changes });
                         orders.push(order);
                     }
                 }
@@ -98,15 +99,15 @@ impl Plot {
         }
     }
 
-    /// How many of the changes must have been made when the user opens a page after these events.
-    /// Users sign up one after the other.
-    fn made(&self, user: usize, events: &[usize]) -> usize {
-        let made = events.iter().map(|event| self.events[*event]).max();
-        made.unwrap_or_default().max(user + 1)
+    /// How many changes are made at least when the user loads a page after these events. Users sign
+    /// up one after the other.
+    fn changes_before(&self, user: usize, events: &[usize]) -> usize {
+        let changes = events.iter().map(|event| self.events[*event]).max();
+        changes.unwrap_or_default().max(user + 1)
     }
 
-    async fn play(&self, stage: &Stage, order: &[Arrival]) -> Result<()> {
-        let mut history = History::new(stage);
+    async fn run(&self, harness: &Harness, order: &[Arrival]) -> Result<()> {
+        let mut history = History::new(harness);
         let mut changes = self.changes.iter();
         for arrival in order {
             let needed = match *arrival {
@@ -123,18 +124,18 @@ impl Plot {
             }
             history.check().await?;
         }
-        // Two versions of one millisecond leave a doubt, which makes the next page load ask Clerk.
+        // After two versions of one millisecond the row is in doubt, so the next page load asks Clerk.
         for user in 0..history.users.len() {
             if history.users[user].is_ambiguous() && !history.users[user].is_deleted {
                 history.load_page(user).await?;
             }
         }
         history.check().await?;
-        history.is_as_in_clerk().await
+        history.check_matches_clerk().await
     }
 }
 
-/// The next order of these, the sorted one being the first; false after the last.
+/// Makes the next order of these items, starting from the sorted one. False after the last order.
 fn next_permutation<T: Ord>(items: &mut [T]) -> bool {
     let Some(descent) = items.windows(2).rposition(|pair| pair[0] < pair[1]) else {
         return false;
@@ -150,7 +151,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_order_of_equal_and_other_items_comes_once() {
+    fn every_order_of_items_comes_once_although_some_are_equal() {
         let mut items = [1, 1, 2, 2];
         let mut orders = vec![items];
         while next_permutation(&mut items) {

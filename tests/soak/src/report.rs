@@ -1,8 +1,8 @@
-//! What was played, in numbers.
+//! How much was run, in numbers.
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
-/// How much was played, and how often what happened.
+/// How many histories were run, and how often each thing happened.
 #[derive(Clone, Default)]
 pub struct Report {
     /// How many histories.
@@ -12,7 +12,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// Adds what one stack has seen.
+    /// Adds the numbers of one stack.
     pub fn add(&mut self, histories: u64, counts: BTreeMap<String, u64>, time: Duration) {
         self.histories += histories;
         self.time = time;
@@ -21,7 +21,7 @@ impl Report {
         }
     }
 
-    /// One line about the progress.
+    /// The progress in one line.
     pub fn progress(&self) -> String {
         let seconds = self.time.as_secs().max(1);
         let rate = self.histories / seconds;

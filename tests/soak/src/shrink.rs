@@ -1,33 +1,32 @@
-//! A history that failed → the shortest one that still fails.
+//! Shrinks a history that failed to the shortest one that still fails.
 
 use std::fmt;
 
 use anyhow::{Error, Result};
 use stack::Target;
 
-use crate::{STEPS, Stage, Step, generate, play::History};
+use crate::{Harness, STEPS, Step, generate, history::History};
 
 /// A history that failed.
 pub struct Failure {
-    /// What makes it.
+    /// The seed that generates it.
     pub seed: u64,
-    /// What is not as it must be.
+    /// What is wrong.
     pub error: String,
-    /// The shortest history that was found to fail. The whole one where it fails only beside
-    /// others.
+    /// The shortest history found that fails. The whole one if it fails only beside others.
     pub steps: Vec<Step>,
-    /// Whether it fails alone too.
+    /// Whether it also fails alone.
     pub fails_alone: bool,
 }
 
-/// How often a history is tried before it counts as one that does not fail: what depends on time
-/// does not fail every time.
+/// How often a history must pass before it counts as passing: a failure that depends on timing does
+/// not happen every time.
 const TRIES: usize = 3;
 
 impl Failure {
-    /// Takes steps away for as long as the history still fails: halves first, then ever less.
+    /// Removes steps as long as the history still fails: half of them first, then smaller parts.
     pub(crate) async fn shrink(target: Target, seed: u64, error: &Error) -> Result<Self> {
-        let stage = Stage::start(target).await?;
+        let harness = Harness::start(target).await?;
         let mut failure = Self {
             seed,
             error: format!("{error:#}"),
@@ -35,15 +34,15 @@ impl Failure {
             fails_alone: false,
         };
         let whole = failure.steps.clone();
-        failure.try_with(&stage, &whole).await;
+        failure.still_fails(&harness, &whole).await;
         let mut size = failure.steps.len() / 2;
         while size > 0 && failure.fails_alone {
-            // The first step stays: without a user there is nobody whom the others can be about.
+            // The first step stays: the others need a user.
             let mut start = 1;
             while start < failure.steps.len() {
                 let mut fewer = failure.steps.clone();
                 fewer.drain(start..(start + size).min(fewer.len()));
-                if !failure.try_with(&stage, &fewer).await {
+                if !failure.still_fails(&harness, &fewer).await {
                     start += size;
                 }
             }
@@ -52,10 +51,10 @@ impl Failure {
         Ok(failure)
     }
 
-    /// Whether these steps fail too, which then are the shortest.
-    async fn try_with(&mut self, stage: &Stage, steps: &[Step]) -> bool {
+    /// Whether these steps fail too. If so, they are the shortest from now on.
+    async fn still_fails(&mut self, harness: &Harness, steps: &[Step]) -> bool {
         for _ in 0..TRIES {
-            if let Err(error) = History::play(stage, steps).await {
+            if let Err(error) = History::run(harness, steps).await {
                 self.error = format!("{error:#}");
                 self.steps = steps.to_vec();
                 self.fails_alone = true;
@@ -77,7 +76,7 @@ impl fmt::Display for Failure {
                 self.steps.len()
             )?;
         } else {
-            writeln!(formatter, "Alone it does not fail. It is:")?;
+            writeln!(formatter, "It does not fail alone. Its steps:")?;
         }
         for step in &self.steps {
             writeln!(formatter, "  {step:?}")?;

@@ -29,10 +29,10 @@ use self::{
 };
 use crate::{faults::Faults, port, random, server::Server};
 
-/// That of the host `clerk.example.com`, of a production instance.
+/// The key of a production instance whose host is `clerk.example.com`.
 const PUBLISHABLE_KEY: &str = "pk_live_Y2xlcmsuZXhhbXBsZS5jb20k";
 
-/// A delivery that never ends is a failure of the test that waits for it: eight attempts of 15 s.
+/// A test that waits longer for deliveries fails: this is eight attempts of 15 s.
 const PATIENCE: Duration = Duration::from_mins(2);
 
 /// One Clerk instance, served until this is dropped.
@@ -42,10 +42,10 @@ pub struct Clerk {
     instance: Arc<Instance>,
 }
 
-/// What the handle and the servers share.
+/// The state that the handle and the servers share.
 struct Instance {
     id: String,
-    /// Where the app is that people sign in to.
+    /// The URL of the app that users sign in to.
     origin: String,
     secret_key: String,
     session_key: SessionKey,
@@ -58,7 +58,7 @@ struct Instance {
 }
 
 impl Clerk {
-    /// Starts an instance with no user, whose webhooks go nowhere yet.
+    /// Starts an instance without users and without a webhook endpoint.
     pub async fn start() -> Result<Self> {
         let instance = Arc::new(Instance {
             id: format!("ins_{}", random::letters_and_digits(27)),
@@ -87,7 +87,7 @@ impl Clerk {
         self.server.url()
     }
 
-    /// Where scripts sign users up, change them and hold webhooks back; see `control.rs`.
+    /// Where scripts sign up and change users, and hold webhooks back. See `control.rs`.
     pub fn control_url(&self) -> String {
         format!("{}/control", self.server.url())
     }
@@ -97,40 +97,40 @@ impl Clerk {
         &self.instance.secret_key
     }
 
-    /// The instance's publishable key. It names its Frontend API's host, which an app that has a
-    /// proxy before it never calls: so every stack has this one, and an app is built once for all.
+    /// The instance's publishable key. It names the host of the Frontend API, but an app with a
+    /// proxy never calls that host. So every stack has the same key, and the app is built only once.
     pub fn publishable_key(&self) -> &'static str {
         PUBLISHABLE_KEY
     }
 
-    /// Where the proxy of the app finds the Frontend API, as `CLERK_FAPI_URL` takes it.
+    /// The URL of the Frontend API for the app's proxy, as `CLERK_FAPI_URL` takes it.
     pub fn frontend_api_url(&self) -> &str {
         self.frontend_api.url()
     }
 
-    /// Where the app is, or is to be: what session tokens name as their authorized party.
+    /// The URL of the app. Session tokens name it as their authorized party.
     pub fn origin(&self) -> &str {
         &self.instance.origin
     }
 
-    /// The public key of its session tokens, as PEM.
+    /// The public key for session tokens, as PEM.
     pub fn jwt_key(&self) -> &str {
         self.instance.session_key.pem()
     }
 
-    /// The secret that its webhooks are signed with, and the one that is to replace it.
+    /// The signing secret of the webhooks, and the one that will replace it.
     pub fn webhook_signing_secrets(&self) -> [String; 2] {
         self.instance.webhooks().signing_secrets().clone()
     }
 
-    /// Signs a user up, and returns their id. `profile` holds fields of Clerk's user object, or for
-    /// short `email`, `phone_number` and `web3_wallet`, each of which becomes a verified primary one.
+    /// Signs a user up, and returns their id. `profile` has fields of Clerk's user object. The
+    /// short forms `email`, `phone_number` and `web3_wallet` each set a verified primary one.
     pub fn sign_up(&self, profile: &Value) -> String {
         let user = self.instance.sign_up(profile);
         user["id"].as_str().unwrap_or_default().to_owned()
     }
 
-    /// Changes a user. `updated_at` moves on by itself, unless `changes` name it.
+    /// Changes a user. `updated_at` increases by itself, unless `changes` set it.
     pub fn update(&self, id: &str, changes: &Value) -> Result<Value> {
         self.instance.update(id, changes)
     }
@@ -140,13 +140,13 @@ impl Clerk {
         self.instance.delete(id)
     }
 
-    /// Every version that a user ever had, oldest first.
+    /// Every version of a user, oldest first.
     pub fn history(&self, id: &str) -> Vec<Value> {
         self.instance.users().history(id).to_vec()
     }
 
-    /// A session token of the user, as Clerk's SDK sends it. `claims` replace its own; null
-    /// removes one.
+    /// A session token of the user, as Clerk's SDK sends it. `claims` replace the usual ones. Null
+    /// removes a claim.
     pub fn session_token(&self, user_id: &str, claims: &Value) -> Result<String> {
         self.instance.session_token(user_id, claims)
     }
@@ -160,32 +160,32 @@ impl Clerk {
             .rfind(|event| event.user_id == user_id);
         event
             .cloned()
-            .with_context(|| format!("nothing has happened to {user_id}"))
+            .with_context(|| format!("there is no event about {user_id}"))
     }
 
-    /// Sends every event from here on to this address.
+    /// Sends every event from now on to this URL.
     pub fn set_webhook_endpoint(&self, url: &str) {
         self.instance.webhooks().set_endpoint(url);
     }
 
-    /// Says what becomes of each event from here on.
+    /// Sets what happens to each event from now on.
     pub fn set_delivery(&self, delivery: Delivery) {
         self.instance.webhooks().set_delivery(delivery);
     }
 
-    /// Delivers what was held back, one after the other.
+    /// Delivers the held events, one after the other.
     pub fn release(&self, order: Order) {
         self.instance.release(order);
     }
 
-    /// Waits until no automatic delivery is under way.
+    /// Waits until all automatic deliveries are done.
     pub async fn deliveries_done(&self) -> Result<()> {
         let mut deliveries = self.instance.deliveries.subscribe();
         timeout(PATIENCE, deliveries.wait_for(Deliveries::are_done)).await??;
         Ok(())
     }
 
-    /// Waits until an event was delivered, or it was tried at least.
+    /// Waits until the first delivery of an event is answered, or has failed.
     pub async fn attempted(&self, event_id: &str) -> Result<()> {
         let mut deliveries = self.instance.deliveries.subscribe();
         let is_attempted = |all: &Deliveries| !all.attempts(event_id).is_empty();
@@ -193,12 +193,12 @@ impl Clerk {
         Ok(())
     }
 
-    /// The statuses that each automatic delivery of an event was answered with; 0 for none.
+    /// The status of the answer to each automatic delivery of an event. 0 for no answer.
     pub fn attempts(&self, event_id: &str) -> Vec<u16> {
         self.instance.deliveries.borrow().attempts(event_id)
     }
 
-    /// What goes wrong with which requests to the Backend API, by their paths.
+    /// The faults of requests to the Backend API, by path.
     pub fn faults(&self) -> &Faults<Fault> {
         &self.instance.faults
     }
@@ -220,13 +220,13 @@ impl Instance {
 
     fn sign_up(self: &Arc<Self>, profile: &Value) -> Value {
         let user = self.users().sign_up(profile);
-        self.tell("user.created", &user);
+        self.emit("user.created", &user);
         user
     }
 
     fn update(self: &Arc<Self>, id: &str, changes: &Value) -> Result<Value> {
         let user = self.users().update(id, changes)?;
-        self.tell("user.updated", &user);
+        self.emit("user.updated", &user);
         Ok(user)
     }
 
@@ -235,7 +235,7 @@ impl Instance {
         let external_id = &user["external_id"];
         let left =
             json!({ "deleted": true, "external_id": external_id, "id": id, "object": "user" });
-        self.tell("user.deleted", &left);
+        self.emit("user.deleted", &left);
         Ok(())
     }
 

@@ -1,4 +1,4 @@
-//! What goes wrong with which requests of a server.
+//! Faults: which requests to a server fail, and how.
 
 use std::{
     collections::BTreeMap,
@@ -6,7 +6,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-/// The faults that are in force, and those that struck.
+/// The planned faults, and a count of those that happened.
 #[derive(Debug)]
 pub struct Faults<F> {
     planned: Mutex<Vec<Planned<F>>>,
@@ -17,7 +17,7 @@ pub struct Faults<F> {
 struct Planned<F> {
     about: String,
     fault: F,
-    /// For how many more requests; `None` for all.
+    /// How many more requests fail. `None` for all.
     left: Option<usize>,
 }
 
@@ -31,7 +31,8 @@ impl<F> Default for Faults<F> {
 }
 
 impl<F: Copy + Debug> Faults<F> {
-    /// Fails the next `times` requests (`None` for all) that name `about`; every request names "".
+    /// Fails the next `times` requests (`None` for all) that contain `about`. Every request contains
+    /// "".
     pub fn plan(&self, about: &str, fault: F, times: Option<usize>) {
         let planned = Planned {
             about: about.to_owned(),
@@ -41,17 +42,17 @@ impl<F: Copy + Debug> Faults<F> {
         self.all(|all| all.push(planned));
     }
 
-    /// Ends the faults of the requests that name `about`; of all requests for "".
+    /// Ends the faults whose `about` contains this text. Use "" for all faults.
     pub fn end(&self, about: &str) {
         self.all(|all| all.retain(|planned| !planned.about.contains(about)));
     }
 
-    /// What befalls a request: `names` is the text of it that may name somebody.
-    pub fn next(&self, names: &str) -> Option<F> {
+    /// The fault of the next request. `request` is the text to search.
+    pub fn next(&self, request: &str) -> Option<F> {
         let fault = self.all(|all| {
             let planned = all
                 .iter_mut()
-                .find(|planned| planned.left != Some(0) && names.contains(&planned.about))?;
+                .find(|planned| planned.left != Some(0) && request.contains(&planned.about))?;
             planned.left = planned.left.map(|left| left - 1);
             Some(planned.fault)
         })?;
@@ -60,7 +61,7 @@ impl<F: Copy + Debug> Faults<F> {
         Some(fault)
     }
 
-    /// How often each has struck so far, which then begins anew.
+    /// Returns how often each fault has happened, and sets all counts to zero.
     pub fn take_struck(&self) -> BTreeMap<String, u64> {
         std::mem::take(&mut self.struck.lock().unwrap_or_else(PoisonError::into_inner))
     }

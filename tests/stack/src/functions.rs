@@ -1,4 +1,4 @@
-//! Both functions, run as one of their hosts runs them.
+//! Every function, run as one of its hosts runs it.
 
 mod build;
 mod executable;
@@ -9,7 +9,12 @@ mod in_process;
 use std::{collections::BTreeMap, fmt, fs, path::Path, process::Command, sync::Arc};
 
 use anyhow::{Result, bail};
-use user_sync_core::{ClerkWebhook, UserSync};
+use clerk_webhook::ClerkWebhook;
+use user_sync::UserSync;
+use user_sync_core::{
+    config::Variable,
+    function::{self, Function, StartError},
+};
 
 pub use self::{
     build::{artefacts, build, check_template, vercel_output},
@@ -18,6 +23,59 @@ pub use self::{
 use self::{executable::Executable, function_url::FunctionUrl};
 use crate::{port, process::Log, repository::root, server::Server, tools};
 
+/// A function, and what its hosts call it.
+pub struct Entry {
+    /// The name of its package and of its executable on Lambda; `vercel-` stands before it on Vercel.
+    pub name: &'static str,
+    /// Where it answers.
+    pub route: &'static str,
+    /// What its log lines begin with.
+    pub label: &'static str,
+    /// What it reads.
+    pub variables: &'static [&'static Variable],
+    /// Builds it from variables, and says what it would use.
+    pub configure: fn(LookUp) -> Result<String, StartError>,
+    serve_in_process: for<'a> fn(&'a Environment) -> in_process::Serving<'a>,
+}
+
+/// The value of a variable, by its name.
+pub type LookUp<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// Every function. The tests, the soak and all targets go by this table.
+pub const FUNCTIONS: [Entry; 2] = [
+    entry::<UserSync>("user-sync", "/api/user/sync"),
+    entry::<ClerkWebhook>("clerk-webhook", "/api/webhooks/clerk"),
+];
+
+const fn entry<F: Function>(name: &'static str, route: &'static str) -> Entry {
+    Entry {
+        name,
+        route,
+        label: F::LABEL,
+        variables: F::VARIABLES,
+        configure: |look_up| Ok(function::build::<F>(look_up)?.0.describe()),
+        serve_in_process: in_process::serve::<F>,
+    }
+}
+
+/// Every variable, and the names of the functions that read it: first those that all of them read.
+pub fn variables() -> Vec<(&'static Variable, Vec<&'static str>)> {
+    let mut readers: Vec<(&Variable, Vec<_>)> = Vec::new();
+    for function in FUNCTIONS {
+        for variable in function.variables {
+            match readers
+                .iter_mut()
+                .find(|(known, _)| known.names == variable.names)
+            {
+                Some((_, names)) => names.push(function.name),
+                None => readers.push((variable, vec![function.name])),
+            }
+        }
+    }
+    readers.sort_by_key(|(_, names)| std::cmp::Reverse(names.len()));
+    readers
+}
+
 /// What runs the functions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Target {
@@ -25,9 +83,9 @@ pub enum Target {
     Vercel,
     /// The executables that AWS Lambda runs, quickly built, under `cargo lambda watch`.
     Lambda,
-    /// The core's handlers, in this process.
+    /// The functions themselves, in this process.
     InProcess,
-    /// `vercel dev --local`: one server for both, which starts a new process for each request.
+    /// `vercel dev --local`: one server for all, which starts a new process for each request.
     VercelDev,
     /// What `vercel build` makes to be deployed.
     VercelBuild,
@@ -45,7 +103,7 @@ impl Target {
         Self::SamBuild,
     ];
 
-    /// Whether it is what ships. That takes minutes to build.
+    /// Whether it is what ships, which takes minutes to build.
     pub fn is_artefact(self) -> bool {
         match self {
             Self::Vercel | Self::Lambda | Self::InProcess | Self::VercelDev => false,
@@ -70,11 +128,10 @@ impl fmt::Display for Target {
 /// The environment of the functions: a variable's name and its value.
 pub type Environment = BTreeMap<String, String>;
 
-/// The two functions, answering until this is dropped.
+/// The functions, answering until this is dropped.
 pub struct Functions {
     target: Target,
-    user_sync: Arc<Running>,
-    clerk_webhook: Arc<Running>,
+    running: BTreeMap<&'static str, Arc<Running>>,
     log: Log,
 }
 
@@ -86,54 +143,26 @@ enum Running {
 }
 
 impl Functions {
-    /// Builds the functions, where they are executables, starts both, and waits until they
+    /// Builds the functions, where they are executables, starts all of them, and waits until they
     /// answer.
     pub async fn start(target: Target, environment: &Environment, log: &Log) -> Result<Self> {
-        let mut log = log.clone();
-        let (user_sync, clerk_webhook) = match target {
-            Target::Vercel | Target::VercelBuild => {
-                let [user_sync, clerk_webhook] = build(target)?;
-                (
-                    vercel("user-sync", &user_sync, environment, &log).await?,
-                    vercel("clerk-webhook", &clerk_webhook, environment, &log).await?,
-                )
-            }
-            Target::Lambda => {
-                // `cargo lambda` builds too, and then finds all of it built.
-                build(target)?;
-                (
-                    lambda("user-sync", environment, &log).await?,
-                    lambda("clerk-webhook", environment, &log).await?,
-                )
-            }
-            Target::VercelDev => {
-                let both = vercel_dev(environment, &log).await?;
-                (Arc::clone(&both), both)
-            }
-            Target::SamBuild => {
-                let [user_sync, clerk_webhook] = build(target)?;
-                let user_sync = FunctionUrl::start("user-sync", &user_sync, environment, &log);
-                let clerk_webhook =
-                    FunctionUrl::start("clerk-webhook", &clerk_webhook, environment, &log);
-                (
-                    Arc::new(Running::FunctionUrl(user_sync.await?)),
-                    Arc::new(Running::FunctionUrl(clerk_webhook.await?)),
-                )
-            }
-            Target::InProcess => {
-                log = in_process::log();
-                let user_sync = in_process::serve::<UserSync>(environment).await?;
-                let clerk_webhook = in_process::serve::<ClerkWebhook>(environment).await?;
-                (
-                    Arc::new(Running::InProcess(user_sync)),
-                    Arc::new(Running::InProcess(clerk_webhook)),
-                )
-            }
+        let log = match target {
+            Target::InProcess => in_process::log(),
+            _ => log.clone(),
         };
+        let mut running = BTreeMap::new();
+        if target == Target::VercelDev {
+            let all = Arc::new(Running::Executable(vercel_dev(environment, &log).await?));
+            running.extend(FUNCTIONS.map(|function| (function.name, Arc::clone(&all))));
+        } else {
+            for function in FUNCTIONS {
+                let started = start(target, &function, environment, &log).await?;
+                running.insert(function.name, Arc::new(started));
+            }
+        }
         Ok(Self {
             target,
-            user_sync,
-            clerk_webhook,
+            running,
             log,
         })
     }
@@ -143,14 +172,11 @@ impl Functions {
         self.target
     }
 
-    /// `POST /api/user/sync`.
-    pub fn user_sync_url(&self) -> String {
-        format!("{}/api/user/sync", self.user_sync.url())
-    }
-
-    /// `POST /api/webhooks/clerk`.
-    pub fn clerk_webhook_url(&self) -> String {
-        format!("{}/api/webhooks/clerk", self.clerk_webhook.url())
+    /// Where the function of this name answers.
+    pub fn url(&self, name: &str) -> String {
+        let route = FUNCTIONS.into_iter().find(|function| function.name == name);
+        let route = route.map_or("", |function| function.route);
+        format!("{}{route}", self.running[name].url())
     }
 
     /// What the functions have logged.
@@ -158,23 +184,44 @@ impl Functions {
         &self.log
     }
 
-    /// What each of the executables has cost so far.
-    pub async fn footprints(&self) -> Result<[(&'static str, Footprint); 2]> {
-        Ok([
-            ("user-sync", self.user_sync.footprint().await?),
-            ("clerk-webhook", self.clerk_webhook.footprint().await?),
-        ])
+    /// What each of the executables has cost so far, in the order of [`FUNCTIONS`].
+    pub async fn footprints(&self) -> Result<Vec<(&'static str, Footprint)>> {
+        let mut footprints = Vec::new();
+        for Entry { name, .. } in FUNCTIONS {
+            footprints.push((name, self.running[name].footprint().await?));
+        }
+        Ok(footprints)
     }
 
-    /// Kills `user-sync` in the midst of what it does, and starts it again.
-    pub async fn crash_user_sync(&self) -> Result<()> {
-        self.user_sync.crash().await
+    /// Kills the function of this name in the middle of its work, and starts it again.
+    pub async fn crash(&self, name: &str) -> Result<()> {
+        self.running[name].crash().await
     }
+}
 
-    /// Kills `clerk-webhook` in the midst of what it does, and starts it again.
-    pub async fn crash_clerk_webhook(&self) -> Result<()> {
-        self.clerk_webhook.crash().await
-    }
+async fn start(
+    target: Target,
+    function: &Entry,
+    environment: &Environment,
+    log: &Log,
+) -> Result<Running> {
+    let name = function.name;
+    Ok(match target {
+        Target::Vercel | Target::VercelBuild => {
+            Running::Executable(vercel(name, &build(target)?[name], environment, log).await?)
+        }
+        Target::Lambda => {
+            // `cargo lambda` builds too, and then finds all of it built.
+            build(target)?;
+            Running::Executable(lambda(name, environment, log).await?)
+        }
+        Target::SamBuild => {
+            let bootstrap = &build(target)?[name];
+            Running::FunctionUrl(FunctionUrl::start(name, bootstrap, environment, log).await?)
+        }
+        Target::InProcess => Running::InProcess((function.serve_in_process)(environment).await?),
+        Target::VercelDev => bail!("vercel dev serves all functions at once"),
+    })
 }
 
 impl Running {
@@ -190,15 +237,15 @@ impl Running {
         match self {
             Self::Executable(executable) => executable.footprint().await,
             Self::FunctionUrl(function_url) => function_url.footprint(),
-            Self::InProcess(_) => bail!("a handler in process costs what the process does"),
+            Self::InProcess(_) => bail!("a function in process costs what the process does"),
         }
     }
 
     async fn crash(&self) -> Result<()> {
         match self {
             Self::Executable(executable) => executable.crash().await,
-            Self::FunctionUrl(_) => bail!("the emulator starts no function anew"),
-            Self::InProcess(_) => bail!("a handler in process cannot crash alone"),
+            Self::FunctionUrl(_) => bail!("the emulator does not start a function again"),
+            Self::InProcess(_) => bail!("a function in process cannot crash alone"),
         }
     }
 }
@@ -208,18 +255,17 @@ async fn vercel(
     executable: &Path,
     environment: &Environment,
     log: &Log,
-) -> Result<Arc<Running>> {
+) -> Result<Executable> {
     let port = port::free()?;
     let mut command = Command::new(executable);
     command
         .envs(environment)
         .env("VERCEL_DEV_PORT", port.to_string());
     let url = format!("http://127.0.0.1:{port}");
-    let executable = Executable::start(name, command, url, log.clone()).await?;
-    Ok(Arc::new(Running::Executable(executable)))
+    Executable::start(name, command, url, log.clone()).await
 }
 
-async fn vercel_dev(environment: &Environment, log: &Log) -> Result<Arc<Running>> {
+async fn vercel_dev(environment: &Environment, log: &Log) -> Result<Executable> {
     let project = build::vercel_project("dev")?;
     let variables = environment.iter().map(|(name, value)| {
         let value = value.replace('\n', "\\n");
@@ -234,8 +280,7 @@ async fn vercel_dev(environment: &Environment, log: &Log) -> Result<Arc<Running>
         // It builds as `cargo build` does, and finds most of it built.
         .env("CARGO_TARGET_DIR", root().join("target"));
     let url = format!("http://127.0.0.1:{port}");
-    let executable = Executable::start("vercel dev", command, url, log.clone()).await?;
-    Ok(Arc::new(Running::Executable(executable)))
+    Executable::start("vercel dev", command, url, log.clone()).await
 }
 
 /// `cargo lambda`, in the repository.
@@ -245,7 +290,7 @@ pub fn cargo_lambda() -> Result<Command> {
     Ok(command)
 }
 
-async fn lambda(name: &'static str, environment: &Environment, log: &Log) -> Result<Arc<Running>> {
+async fn lambda(name: &'static str, environment: &Environment, log: &Log) -> Result<Executable> {
     let port = port::free()?;
     let mut command = cargo_lambda()?;
     command
@@ -254,6 +299,5 @@ async fn lambda(name: &'static str, environment: &Environment, log: &Log) -> Res
         .args(["--invoke-port", &port.to_string()])
         .envs(environment);
     let url = format!("http://127.0.0.1:{port}/lambda-url/{name}");
-    let executable = Executable::start(name, command, url, log.clone()).await?;
-    Ok(Arc::new(Running::Executable(executable)))
+    Executable::start(name, command, url, log.clone()).await
 }

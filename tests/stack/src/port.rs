@@ -1,4 +1,4 @@
-//! Ports that nobody else has.
+//! Free ports.
 
 use std::{
     collections::BTreeSet,
@@ -10,11 +10,11 @@ use anyhow::{Context, Result};
 
 use crate::random;
 
-/// Below the range that the system gives to outgoing connections: a server that is restarted finds
-/// its port as it left it.
+/// Below the range that the system uses for outgoing connections, so that a port stays free while
+/// its server restarts.
 const RANGE: std::ops::Range<u16> = 12_000..32_000;
 
-/// A port of this machine that is free now, and that this process has given to nobody else.
+/// A local port that is free now, and that this process has not used before.
 pub fn free() -> Result<u16> {
     static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
     let mut given = GIVEN.lock().unwrap_or_else(PoisonError::into_inner);

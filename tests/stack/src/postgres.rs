@@ -21,9 +21,9 @@ use crate::{
     tools,
 };
 
-/// A server of our own, with its data in a temporary folder; both are gone when it is dropped.
+/// A server with its data in a temporary folder. Dropping it ends the server and removes the data.
 pub struct Postgres {
-    // Before the folder, so that the server has ended when its files go.
+    // Before the folder, so that the server ends before its files are removed.
     server: Mutex<Option<Process>>,
     folder: TempDir,
     port: u16,
@@ -52,7 +52,7 @@ impl Postgres {
         Ok(postgres)
     }
 
-    /// The connection string of a role that may log in: `postgres` or `authenticator`.
+    /// The connection string of a role that can log in: `postgres` or `authenticator`.
     pub fn url(&self, role: &str) -> String {
         format!("postgresql://{role}@127.0.0.1:{}/postgres", self.port)
     }
@@ -86,7 +86,7 @@ impl Postgres {
             .with_context(|| format!("{} failed", file.display()))
     }
 
-    /// Ends the server at once, as a crash does.
+    /// Kills the server, like a crash.
     pub fn kill(&self) -> Result<()> {
         let server = self.server().take();
         server.context("PostgreSQL is not running")?.kill()
@@ -103,7 +103,7 @@ impl Postgres {
             .args(["-c", "unix_socket_directories="])
             .args(["-c", "max_connections=200"])
             .args(["-c", "timezone=UTC"])
-            // Processes are killed here, not machines: what was written is in the page cache.
+            // Tests kill processes, not machines, so what was written is safe in the page cache.
             .args(["-c", "fsync=off"]);
         let mut server = Process::start("postgres", &command, Stop::Interrupt, self.log.clone())?;
         let deadline = Instant::now() + Duration::from_secs(30);
@@ -114,7 +114,7 @@ impl Postgres {
             }
             sleep(Duration::from_millis(10)).await;
         }
-        // What answers is ours, and not a server that was on this port before.
+        // If ours has ended, another server has answered on this port.
         server.check_alive()?;
         *self.server() = Some(server);
         Ok(())
@@ -130,8 +130,8 @@ impl Postgres {
         Ok(client)
     }
 
-    /// PostgreSQL refuses to run as root, so there `nobody` runs it. The programs are copied to
-    /// where that user may read them: the repository may lie in a folder that is closed to them.
+    /// PostgreSQL refuses to run as root, so root runs it as `nobody`. The programs are copied to a
+    /// folder that `nobody` can read, which may not be true of the repository.
     fn prepare_folder(&self) -> Result<()> {
         let (folder, programs) = (self.folder.path(), tools::postgresql()?);
         let data = folder.join("data");
@@ -143,7 +143,7 @@ impl Postgres {
                 copy.arg(how).arg(programs.join(".")).arg(self.programs());
                 tools::run(copy.stderr(Stdio::null()), "coreutils")
             };
-            // Links cost nothing, and need both folders on one file system.
+            // Links are free, but need both folders on one file system.
             copy("-Rl").or_else(|_| copy("-R"))?;
             fs::set_permissions(folder, Permissions::from_mode(0o755))?;
             chown(&data, Some(NOBODY), Some(NOBODY))?;
@@ -186,5 +186,5 @@ impl Postgres {
     }
 }
 
-/// The user and the group of nobody, on Linux.
+/// The user id and the group id of nobody on Linux.
 const NOBODY: u32 = 65_534;

@@ -1,4 +1,4 @@
-//! A child process that cannot outlive us.
+//! A child process that ends with this process.
 
 use std::{
     fmt,
@@ -12,9 +12,9 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-/// Becomes the program, so that the id we know is the program's, and leaves behind a watcher
-/// that waits for our end of the pipe on its standard input. It closes in whatever way we end,
-/// by SIGKILL too, and then the watcher stops the whole group. `$1` is the signal.
+/// Starts a watcher, and then becomes the program, so that the process id is the program's. The
+/// watcher waits on a pipe that closes when our process ends, even by SIGKILL, and then stops the
+/// whole process group. `$1` is the signal.
 const GUARD: &str = r#"
 signal=$1; shift
 exec 3<&0 </dev/null
@@ -23,20 +23,20 @@ exec 3<&-
 exec "$@"
 "#;
 
-/// How long a program may take to end when it is asked to.
+/// How long a program may take to end after the signal.
 const TIME_TO_END: Duration = Duration::from_secs(5);
 
-/// The signal that a program is asked to end with.
+/// The signal that asks a program to end.
 #[derive(Clone, Copy, Debug)]
 pub enum Stop {
-    /// What most programs take.
+    /// SIGTERM, for most programs.
     Terminate,
-    /// PostgreSQL's fast shutdown: open transactions are rolled back.
+    /// SIGINT, PostgreSQL's fast shutdown: open transactions are rolled back.
     Interrupt,
 }
 
-/// A running program, with all that it has written. Dropping it ends the program and whatever
-/// that has started.
+/// A running program and its output. Dropping it ends the program and every process that it
+/// started.
 pub struct Process {
     name: &'static str,
     child: Child,
@@ -45,7 +45,7 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts `command` in a process group of its own.
+    /// Starts `command` in its own process group.
     pub fn start(name: &'static str, command: &Command, stop: Stop, log: Log) -> Result<Self> {
         let signal = match stop {
             Stop::Terminate => "TERM",
@@ -86,7 +86,7 @@ impl Process {
         self.child.id()
     }
 
-    /// Fails, with the program's last lines, where it has ended by itself.
+    /// Fails, with the program's last lines, if it has ended.
     pub fn check_alive(&mut self) -> Result<()> {
         match self.child.try_wait()? {
             None => Ok(()),
@@ -94,7 +94,7 @@ impl Process {
         }
     }
 
-    /// Ends the program at once, as a crash does: it cannot tidy up.
+    /// Kills the program, like a crash: it cannot clean up.
     pub fn kill(&mut self) -> Result<()> {
         self.child.kill()?;
         self.child.wait()?;
@@ -112,7 +112,7 @@ impl Drop for Process {
             }
             thread::sleep(Duration::from_millis(5));
         }
-        // It had its time, and nobody is left to tell of a failure.
+        // Its time is over. A failure here cannot be reported to anybody.
         let group = format!("-{}", self.child.id());
         drop(Command::new("kill").args(["-KILL", "--", &group]).status());
         drop(self.child.wait());
@@ -125,7 +125,7 @@ impl fmt::Debug for Process {
     }
 }
 
-/// What programs have written, by line. Clones share the lines.
+/// The output of programs, by line. Clones share the lines.
 #[derive(Clone, Default)]
 pub struct Log {
     shared: Arc<(Mutex<Vec<String>>, Condvar)>,
@@ -133,7 +133,7 @@ pub struct Log {
 }
 
 impl Log {
-    /// A log whose lines are shown on standard error as they come, for `cargo xtask dev`.
+    /// A log that also writes each line to standard error, for `cargo xtask dev`.
     pub fn shown() -> Self {
         Self {
             is_shown: true,
@@ -150,7 +150,7 @@ impl Log {
         self.shared.1.notify_all();
     }
 
-    /// All lines so far, which are then forgotten.
+    /// Returns all lines so far, and removes them.
     pub fn take(&self) -> Vec<String> {
         std::mem::take(&mut self.lines())
     }
@@ -160,7 +160,7 @@ impl Log {
         self.lines().join("\n")
     }
 
-    /// Waits, for five seconds at most, until a line contains `text`.
+    /// Waits up to five seconds until a line contains `text`.
     pub fn wait_for(&self, text: &str) -> Result<()> {
         let is_missing = |lines: &mut Vec<String>| !lines.iter().any(|line| line.contains(text));
         let (lines, time) = self
@@ -171,7 +171,7 @@ impl Log {
         drop(lines);
         if time.timed_out() {
             bail!(
-                "no log line says {text:?}; the last ones are:\n{}",
+                "no log line contains {text:?}; the last lines are:\n{}",
                 self.tail()
             );
         }

@@ -1,17 +1,17 @@
-//! Names, secrets and numbers that nobody else has.
+//! Random names, secrets and numbers.
 
 use std::ops::Range;
 
 use aws_lc_rs::rand;
 
-/// Letters and digits, as random as a secret must be.
+/// Letters and digits, random enough for a secret.
 pub fn letters_and_digits(length: usize) -> String {
     const ALPHABET: &[u8] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
     let letter = |byte: &u8| char::from(ALPHABET[usize::from(*byte) % ALPHABET.len()]);
     bytes(length).iter().map(letter).collect()
 }
 
-/// A number of the range.
+/// A number in the range.
 pub fn within(range: Range<u16>) -> u16 {
     let number = bytes(2)
         .iter()

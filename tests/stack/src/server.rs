@@ -1,4 +1,4 @@
-//! An HTTP server inside this process.
+//! An HTTP server in this process.
 
 use std::{io, net::Ipv4Addr};
 
@@ -11,19 +11,19 @@ use axum::{
 use futures_util::stream;
 use tokio::{net::TcpListener, task::JoinHandle};
 
-/// Serves a router on a free port of this machine until it is dropped.
+/// Serves a router on a free local port until it is dropped.
 pub struct Server {
     url: String,
     task: JoinHandle<()>,
 }
 
 impl Server {
-    /// Starts to serve.
+    /// Starts the server.
     pub async fn start(router: Router) -> Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
         let task = tokio::spawn(async move {
-            // It fails only when the listener does, and then every test says so.
+            // This fails only if the listener does, and then every test fails.
             drop(axum::serve(listener, router).await);
         });
         Ok(Self {
@@ -32,7 +32,7 @@ impl Server {
         })
     }
 
-    /// Its address, with no slash at its end.
+    /// The URL, without a slash at the end.
     pub fn url(&self) -> &str {
         &self.url
     }
@@ -44,8 +44,9 @@ impl Drop for Server {
     }
 }
 
-/// An answer that breaks off: the connection is torn, and the caller cannot tell what was done.
+/// An answer that is cut off: the connection is reset, and the caller does not know what was done.
 pub fn hang_up() -> Response {
-    let torn = stream::once(async { Err::<Bytes, _>(io::Error::other("the answer is torn")) });
-    Body::from_stream(torn).into_response()
+    let cut_off =
+        stream::once(async { Err::<Bytes, _>(io::Error::other("the answer is cut off")) });
+    Body::from_stream(cut_off).into_response()
 }

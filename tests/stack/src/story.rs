@@ -1,14 +1,14 @@
-//! The story that this project is about, played on a running stack. Each step is checked
-//! against the row in the database, not against the answer alone.
+//! The main story of this project, run on a stack. Each step checks the row in the database, not
+//! only the answer.
 
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 
 use crate::{Stack, clerk::Delivery, random};
 
-/// Plays the story and tells each step, once it has come true, in a sentence. Webhooks are down
-/// from here on: the story delivers by hand what is to arrive.
-pub async fn play(stack: &Stack, mut tell: impl FnMut(&str)) -> Result<()> {
+/// Runs the story, and calls `report` with a sentence after each step. Automatic webhooks are off
+/// from then on: the story delivers events by hand.
+pub async fn play(stack: &Stack, mut report: impl FnMut(&str)) -> Result<()> {
     stack.clerk.set_delivery(Delivery::Drop);
     let email = format!(
         "ada-{}@example.com",
@@ -25,23 +25,25 @@ pub async fn play(stack: &Stack, mut tell: impl FnMut(&str)) -> Result<()> {
 
     ensure!(
         stack.find_row(ada.id).await?.is_none(),
-        "there is a row that nobody wrote"
+        "there is already a row"
     );
-    tell("A user signs up in Clerk while webhooks are down. The table has no row: an orphan.");
+    report("A user signs up in Clerk while webhooks are down. The table has no row: an orphan.");
     ada.heals_on_a_page_load().await?;
-    tell("They load a page: `created`. The row has their primary e-mail, and the log tells.");
-    ada.costs_one_look_when_healthy().await?;
-    tell("They load another page: `present`. One database call, no Clerk call, no write.");
+    report("They load a page: `created`. The row has the primary e-mail, and the log says so.");
+    ada.needs_one_call_when_synced().await?;
+    report("They load another page: `present`. One database call, no Clerk call, no write.");
     ada.takes_a_late_webhook_once().await?;
-    tell("The webhook arrives late: `unchanged`. Delivered again: `duplicate`.");
+    report("The webhook arrives late: `unchanged`. Delivered again: `duplicate`.");
     ada.heals_a_lost_update().await?;
-    tell("They change their name, the webhook is lost, a page load answers `refreshed`.");
+    report("They change their name and the webhook is lost. A page load answers `refreshed`.");
     ada.keeps_the_newer_of_two_updates().await?;
-    tell("Two updates arrive in the wrong order: the row keeps the newer one (`stale`).");
+    report("Two updates arrive in the wrong order: the row keeps the newer one (`stale`).");
     ada.stays_deleted().await?;
-    tell("They are deleted. A late update and a valid session token revive nobody: 410.");
-    ada.leaves_the_address_to_a_namesake().await?;
-    tell("A new user signs up with the same e-mail address: `created`, no error.");
+    report(
+        "They are deleted. A late update and a valid session token do not bring them back: 410.",
+    );
+    ada.leaves_the_address_to_another_user().await?;
+    report("A new user signs up with the same e-mail address: `created`, no error.");
     Ok(())
 }
 
@@ -66,7 +68,7 @@ impl Visitor<'_> {
         ))
     }
 
-    async fn costs_one_look_when_healthy(&self) -> Result<()> {
+    async fn needs_one_call_when_synced(&self) -> Result<()> {
         let row = self.stack.row(self.id).await?;
         let (database_calls, clerk_calls) = self.stack.calls_about(self.id);
         self.loads_a_page(&json!({}), "present").await?;
@@ -157,15 +159,15 @@ impl Visitor<'_> {
         Ok(())
     }
 
-    async fn leaves_the_address_to_a_namesake(&self) -> Result<()> {
+    async fn leaves_the_address_to_another_user(&self) -> Result<()> {
         let id = self.stack.clerk.sign_up(&json!({ "email": self.email }));
-        let namesake = Visitor { id: &id, ..*self };
-        let created = self.stack.clerk.last_event_of(namesake.id)?;
+        let other = Visitor { id: &id, ..*self };
+        let created = self.stack.clerk.last_event_of(other.id)?;
         self.stack
             .deliver(&created)
             .await?
             .expect(200, "outcome", "created")?;
-        namesake.row_says("email", self.email).await
+        other.row_says("email", self.email).await
     }
 
     fn changes(&self, field: &str, value: &str) -> Result<Value> {

@@ -1,4 +1,4 @@
-//! Supabase's REST API: a real PostgREST, and in front of it a gateway like Supabase's.
+//! Supabase's REST API: a real PostgREST behind a gateway like Supabase's.
 
 pub mod gateway;
 
@@ -62,7 +62,7 @@ impl Supabase {
         Ok(supabase)
     }
 
-    /// The project's URL; the API is under `/rest/v1/`.
+    /// The project's URL. The API is under `/rest/v1/`.
     pub fn url(&self) -> &str {
         self.gateway.url()
     }
@@ -77,17 +77,17 @@ impl Supabase {
         self.gateway.requests()
     }
 
-    /// Waits until no statement is under way whose request names `about`.
+    /// Waits until no statement is running whose request contains `about`.
     pub async fn quiet(&self, about: &str) {
         self.gateway.quiet(about).await;
     }
 
-    /// What goes wrong with which requests, by their bodies.
+    /// The faults of requests, by body.
     pub fn faults(&self) -> &Faults<Fault> {
         self.gateway.faults()
     }
 
-    /// Ends PostgREST at once, as a crash does.
+    /// Kills PostgREST, like a crash.
     pub fn kill_postgrest(&self) -> Result<()> {
         let postgrest = self.postgrest().take();
         postgrest.context("PostgREST is not running")?.kill()
@@ -129,7 +129,7 @@ async fn is_success(url: &str) -> bool {
     answer.is_ok_and(|answer| answer.status().is_success())
 }
 
-/// A key of the older kind: a token that names the role and is good until 2036.
+/// A key of the older kind: a token with the role, valid until 2036.
 fn legacy_key(role: &str, secret: &str) -> Result<String> {
     let claims = json!({
         "iss": "supabase", "ref": "local", "role": role,

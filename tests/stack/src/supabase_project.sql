@@ -1,5 +1,5 @@
--- What every Supabase project has before its first migration, as far as this project relies on
--- it. Runs as the superuser, who is `supabase_admin` there; `postgres` is none.
+-- What every Supabase project has before its first migration, if the migrations need it. Runs as
+-- the superuser, which is `supabase_admin` there. `postgres` is not a superuser.
 
 create role postgres login createdb createrole bypassrls;
 create role anon nologin noinherit;

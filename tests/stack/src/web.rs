@@ -136,8 +136,8 @@ impl Stack {
         let port = self.clerk.origin().rsplit(':').next().unwrap_or_default();
         let variables = [
             ("PORT", port),
-            ("USER_SYNC_URL", &self.functions.user_sync_url()),
-            ("CLERK_WEBHOOK_URL", &self.functions.clerk_webhook_url()),
+            ("USER_SYNC_URL", &self.functions.url("user-sync")),
+            ("CLERK_WEBHOOK_URL", &self.functions.url("clerk-webhook")),
             ("SUPABASE_URL", self.supabase.url()),
             ("SUPABASE_SECRET_KEY", &self.supabase.keys().secret_key),
             ("CLERK_SECRET_KEY", self.clerk.secret_key()),

@@ -2,23 +2,24 @@
 
 import type { ReactNode } from 'react'
 import { Bar, BarChart, CartesianGrid, Tooltip, XAxis, YAxis } from 'recharts'
-import { pathName } from '@/app/path-name'
+import { sourceName } from '@/app/source-name'
 import type { Day } from '@/data/health'
 import { shortDay } from './short-day'
+import './charts.css'
 
 type Series = { key: Exclude<keyof Day, 'day'>; name: string }
 
-const paths: Series[] = (['webhook', 'page_load', 'reconcile'] as const).map((key) => ({
+const sources: Series[] = (['webhook', 'page_load', 'reconcile'] as const).map((key) => ({
   key,
-  name: pathName[key],
+  name: sourceName[key],
 }))
 const tick = { fill: 'var(--muted)', fontSize: 12 }
 const healed: Series[] = [{ key: 'orphans_healed', name: 'Orphans healed' }]
 
-export function PathsChart({ days }: { days: Day[] }) {
+export function SourcesChart({ days }: { days: Day[] }) {
   return (
-    <Figure title="Users by path" days={days} series={paths}>
-      New users per day, by the path that wrote them first.
+    <Figure title="Users by source" days={days} series={sources}>
+      New users per day, by the source that wrote them first.
     </Figure>
   )
 }
@@ -26,14 +27,14 @@ export function PathsChart({ days }: { days: Day[] }) {
 export function HealedChart({ days }: { days: Day[] }) {
   return (
     <Figure title="Orphans healed per day" days={days} series={healed}>
-      Users of whom no webhook told, and whom another path wrote.
+      Users whose webhook did not arrive, and who were added by another source.
     </Figure>
   )
 }
 
 type FigureProps = { title: string; days: Day[]; series: Series[]; children: ReactNode }
 
-/** The bars of a day stand on one another. The table of the days says the same in words. */
+/** A stacked bar for each day. The table of the days has the same figures. */
 function Figure({ title, days, series, children }: FigureProps) {
   return (
     <figure className="panel chart">

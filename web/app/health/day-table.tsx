@@ -1,7 +1,8 @@
 import type { Day } from '@/data/health'
 import { shortDay } from './short-day'
+import './day-table.css'
 
-/** The figures of both charts, for whoever reads better than they see. */
+/** The figures of both charts as text, for example for screen readers. */
 export function DayTable({ days }: { days: Day[] }) {
   return (
     <details className="panel days">

@@ -1,11 +1,12 @@
 import { auth } from '@clerk/nextjs/server'
 import type { Metadata } from 'next'
-import { pathName } from '@/app/path-name'
+import { sourceName } from '@/app/source-name'
 import { TimeAgo } from '@/app/time-ago'
 import { readHealth } from '@/data/health'
-import { HealedChart, PathsChart } from './charts'
+import { HealedChart, SourcesChart } from './charts'
 import { DayTable } from './day-table'
 import { VerdictBanner } from './verdict'
+import './health.css'
 
 export const metadata: Metadata = { title: 'Sync health' }
 
@@ -16,7 +17,7 @@ export default async function HealthPage() {
     <>
       <div className="page-head">
         <h1>Sync health</h1>
-        <p className="lede">Whether the webhooks arrive, and who was healed where they did not.</p>
+        <p className="lede">Whether webhooks arrive, and how many users were healed without one.</p>
       </div>
       <VerdictBanner health={health} />
       <dl className="figures">
@@ -34,27 +35,27 @@ export default async function HealthPage() {
         </p>
       )}
       <div className="charts">
-        <PathsChart days={health.days} />
+        <SourcesChart days={health.days} />
         <HealedChart days={health.days} />
       </div>
       <DayTable days={health.days} />
       <section className="panel" aria-labelledby="last-events">
         <div className="panel-head">
-          <h2 id="last-events">Last event of each path</h2>
+          <h2 id="last-events">Last event of each source</h2>
         </div>
-        <table className="paths">
+        <table className="sources">
           <thead>
             <tr>
-              <th scope="col">Path</th>
+              <th scope="col">Source</th>
               <th scope="col">Last event</th>
             </tr>
           </thead>
           <tbody>
-            {health.paths.map(({ source, last_event_at }) => (
+            {health.sources.map(({ source, last_event_at }) => (
               <tr key={source}>
                 <th scope="row">
                   <span className={`swatch ${source}`} />
-                  {pathName[source]}
+                  {sourceName[source]}
                 </th>
                 <td>{last_event_at ? <TimeAgo at={last_event_at} /> : 'Never'}</td>
               </tr>

@@ -19,7 +19,7 @@ function health(verdict: Health['verdict'], figures: Partial<Health>): Health {
     rejected: 0,
     lost_since_last_webhook: 0,
     last_webhook_at: null,
-    paths: [],
+    sources: [],
     days: [],
     ...figures,
   }
@@ -82,12 +82,12 @@ test.each<[Health['verdict'], Partial<Health>, string, string]>([
     'warning',
     'Webhooks arrive and are rejected: 3 events in the last 24 hours, and nobody had to be healed. The ledger says why.',
   ],
-])('%s, of %j, is %s', (verdict, figures, tone, sentence) => {
+])('the verdict "%s" with %j has the tone "%s"', (verdict, figures, tone, sentence) => {
   const { opening, rest, ...found } = verdictOf(health(verdict, figures))
   expect({ ...found, sentence: `${opening} ${rest}` }).toEqual({ tone, sentence })
 })
 
-test('the banner says it in colour and words', () => {
+test('the banner shows the verdict as a colour and as text', () => {
   const { container } = render(<VerdictBanner health={health('quiet', { rejected: 1 })} />)
   const banner = container.querySelector('p.verdict.warning')
   expect(banner?.textContent).toMatch(/^Webhooks arrive and are rejected: 1 event in the last/)

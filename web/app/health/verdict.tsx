@@ -1,8 +1,9 @@
 import { ago } from '@/app/ago'
 import { Glyph, type Tone } from '@/app/glyph'
 import type { Health } from '@/data/health'
+import './verdict.css'
 
-/** The one sentence that says whether the webhooks work, in colour, sign and words. */
+/** One sentence that says whether webhooks work, with a colour and a sign. */
 export function VerdictBanner({ health }: { health: Health }) {
   const { tone, opening, rest } = verdictOf(health)
   return (
@@ -43,7 +44,7 @@ export function verdictOf(health: Health): Verdict {
           'Check the endpoint in Clerk: its URL, its signing secret, and whether it is enabled.',
       }
     case 'quiet':
-      // A rejected webhook does not count as arrived, so they may all have been rejected.
+      // A rejected webhook does not count as arrived, so all of them may have been rejected.
       if (health.rejected > 0) {
         return {
           tone: 'warning',

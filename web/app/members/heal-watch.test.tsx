@@ -13,7 +13,7 @@ const orphan = (id: string): Member => ({ id, name: id, email: null, state: { is
 const deleted = (id: string): Member => ({ ...orphan(id), state: { is: 'deleted', at: '' } })
 const watch = (...members: Member[]) => <HealWatch members={members} visitorId="visitor" />
 
-/** After how many seconds each refresh of this time came. */
+/** The seconds at which the list was refreshed. */
 function refreshesIn(seconds: number): number[] {
   const start = Date.now()
   const times: number[] = []
@@ -36,12 +36,12 @@ afterEach(() => {
   vi.useRealTimers()
 })
 
-test('the longer an orphan stays one, the rarer the list is read, down to once a minute', () => {
+test('while an orphan stays, the list is read less and less often, down to once a minute', () => {
   render(watch(orphan('ada')))
   expect(refreshesIn(250)).toEqual([2, 6, 14, 30, 62, 122, 182, 242])
 })
 
-test('it is read soon again when somebody changes, and not when the same list comes back', () => {
+test('a changed list is read again soon, and an unchanged one is not', () => {
   const { rerender } = render(watch(orphan('ada'), orphan('grace')))
   expect(refreshesIn(20)).toEqual([2, 6, 14])
   rerender(watch(orphan('ada'), orphan('grace')))
@@ -50,7 +50,7 @@ test('it is read soon again when somebody changes, and not when the same list co
   expect(refreshesIn(10)).toEqual([2, 6])
 })
 
-test('nobody reads it for a hidden page, and soon again when the page is back', () => {
+test('a hidden page does not read the list, and a page that is shown again reads it soon', () => {
   render(watch(orphan('ada')))
   expect(refreshesIn(20)).toEqual([2, 6, 14])
   setHidden(true)
@@ -59,7 +59,7 @@ test('nobody reads it for a hidden page, and soon again when the page is back', 
   expect(refreshesIn(10)).toEqual([2, 6])
 })
 
-test('without an orphan it is not read at all', () => {
+test('a list without orphans is not read again', () => {
   render(watch(deleted('ada')))
   expect(refreshesIn(120)).toEqual([])
 })

@@ -2,14 +2,14 @@
 
 import { useRouter } from 'next/navigation'
 import { useEffect, useRef, useState, useTransition } from 'react'
-import { pathName } from '@/app/path-name'
+import { sourceName } from '@/app/source-name'
 import { useUserSync } from '@/components/providers/user-sync-provider'
 import type { Member } from '@/data/members'
 
 const FIRST_PAUSE_MS = 2_000
 const LONGEST_PAUSE_MS = 60_000
 
-/** Reads the list again while somebody in it is an orphan, and says aloud who was healed. */
+/** Reads the list again while it has orphans. Screen readers announce who was healed. */
 export function HealWatch({ members, visitorId }: { members: Member[]; visitorId: string }) {
   const router = useRouter()
   const [isRefreshing, startRefresh] = useTransition()
@@ -18,14 +18,14 @@ export function HealWatch({ members, visitorId }: { members: Member[]; visitorId
   const hasOrphans = orphans.length > 0
   const isVisitorOrphan = orphans.some(({ id }) => id === visitorId)
 
-  // The visitor's own row is there as soon as the provider says so.
+  // The provider knows at once when the visitor's own row is there.
   const isVisitorDone = isVisitorOrphan && (status === 'ready' || status === 'deleted')
   useEffect(() => {
     if (isVisitorDone) startRefresh(() => router.refresh())
   }, [isVisitorDone, router])
 
-  // Other orphans heal elsewhere. One refresh at a time, and none that nobody sees. Each spends of
-  // the calls to Clerk by which users heal, so it takes ever longer until something happens.
+  // Other orphans heal elsewhere. One refresh at a time, and none while the page is hidden. Each
+  // uses calls to Clerk that healing needs too, so the pause grows until the list changes.
   const states = members.map(({ id, state }) => `${id} ${state.is}`).join()
   const next = useRef({ states, pause: FIRST_PAUSE_MS })
   useEffect(() => {
@@ -55,7 +55,7 @@ export function HealWatch({ members, visitorId }: { members: Member[]; visitorId
   )
 }
 
-/** Who was an orphan in the list before this one, and is none any more. */
+/** Says who was an orphan in the previous list and is not one in this list. */
 function useAnnouncement(members: Member[]): string {
   const [before, setBefore] = useState(members)
   const [announcement, setAnnouncement] = useState('')
@@ -63,7 +63,7 @@ function useAnnouncement(members: Member[]): string {
     const orphans = before.filter(({ state }) => state.is === 'orphan').map(({ id }) => id)
     const healed = members.flatMap(({ id, name, state }) =>
       orphans.includes(id) && state.is === 'synced'
-        ? `${name} is healed: in the table by ${pathName[state.by].toLowerCase()}.`
+        ? `${name} is healed: added to the table by ${sourceName[state.source].toLowerCase()}.`
         : [],
     )
     setBefore(members)

@@ -27,25 +27,28 @@ const actions = {
   openPageAs: () => openPageAs('user_1'),
 }
 
-test.each(Object.entries(actions))('%s is not there without the stand-in', async (_, act) => {
+test.each(Object.entries(actions))('%s is not found without the stand-in', async (_, act) => {
   vi.stubEnv('CLERK_CONTROL_URL', undefined)
   await expect(act()).rejects.toThrow('not found')
   expect(protect).toHaveBeenCalledOnce()
   expect(calls).toEqual([])
 })
 
-test.each(Object.entries(actions))('%s is for who is signed in', async (_, act) => {
+test.each(Object.entries(actions))('%s is only for signed-in users', async (_, act) => {
   protect.mockRejectedValue(new Error('signed out'))
   await expect(act()).rejects.toThrow('signed out')
   expect(calls).toEqual([])
 })
 
-test.each(['hold', '', undefined])('a webhook cannot be made to %s', async (delivery) => {
-  await expect(signUp(delivery as 'drop')).rejects.toThrow('delivered or dropped')
-  expect(calls).toEqual([])
-})
+test.each(['hold', '', undefined])(
+  'signing up with the delivery "%s" is refused',
+  async (delivery) => {
+    await expect(signUp(delivery as 'drop')).rejects.toThrow('delivered or dropped')
+    expect(calls).toEqual([])
+  },
+)
 
-test('webhooks are delivered again also where the sign-up fails', async () => {
+test('webhooks are delivered again even if the sign-up fails', async () => {
   await expect(signUp('drop')).rejects.toThrow('answered 500 to POST /users')
   expect(calls[0]).toBe('PUT http://control/webhooks {"delivery":"drop"}')
   expect(calls.at(-1)).toBe('PUT http://control/webhooks {"delivery":"deliver"}')

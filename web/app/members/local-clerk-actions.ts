@@ -10,14 +10,14 @@ const lastNames =
   'Allen Backus Clarke Hamilton Hopper Johnson Kernighan Lamport Liskov Lovelace Milner Naur Perlman Shannon Turing Wirth'
 
 /**
- * Signs somebody up, and says so. The stand-in does not tell how webhooks fared before: afterwards
- * they are delivered again.
+ * Signs somebody up, and says so. Afterwards webhooks are always delivered: the stand-in does not
+ * say whether they were before.
  */
 export async function signUp(delivery: 'deliver' | 'drop'): Promise<string> {
   await protect()
-  // It comes from a browser, whatever its type says.
+  // The browser can send anything here, whatever the type says.
   if (delivery !== 'deliver' && delivery !== 'drop') {
-    throw new Error('A webhook is delivered or dropped, and nothing else.')
+    throw new Error('A webhook can only be delivered or dropped.')
   }
   const [first, last] = [oneOf(firstNames), oneOf(lastNames)]
   await control('PUT', '/webhooks', { delivery })
@@ -32,10 +32,10 @@ export async function signUp(delivery: 'deliver' | 'drop'): Promise<string> {
   }
   refresh()
   const fate = delivery === 'deliver' ? 'is on its way' : 'was lost'
-  return `${first} ${last} signed up, and the webhook that tells of it ${fate}.`
+  return `${first} ${last} signed up. The webhook ${fate}.`
 }
 
-/** Calls `user-sync` as this user's browser would. The answer is empty where that went well. */
+/** Calls `user-sync` as this user's browser would. Returns what went wrong, or nothing. */
 export async function openPageAs(userId: string): Promise<string> {
   await protect()
   const session = await control('POST', `/users/${encodeURIComponent(userId)}/session`)
@@ -47,7 +47,7 @@ export async function openPageAs(userId: string): Promise<string> {
   return response.ok ? '' : `user-sync answered ${response.status}`
 }
 
-/** Whoever is signed in can call an action, also where no page has a button for it. */
+/** Any signed-in user can call an action, even if no page shows its button. */
 async function protect(): Promise<void> {
   await auth.protect()
   if (!process.env.CLERK_CONTROL_URL) notFound()

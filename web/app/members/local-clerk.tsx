@@ -2,11 +2,11 @@
 
 import { useActionState } from 'react'
 import { openPageAs, signUp } from './local-clerk-actions'
+import './local-clerk.css'
 
 /**
- * What a person does in Clerk's pages, done to the local stack's stand-in for Clerk. It is there for
- * `cargo xtask dev` alone: where CLERK_CONTROL_URL is not set nothing renders this, and the actions,
- * which are part of every build, answer that there is no such page.
+ * Signs users up in the local stack's stand-in for Clerk. Only for `cargo xtask dev`: without
+ * CLERK_CONTROL_URL nothing renders this, and the actions, which every build has, answer 404.
  */
 export function LocalClerk() {
   const [message, act, isPending] = useActionState(
@@ -17,8 +17,8 @@ export function LocalClerk() {
     <section className="panel local" aria-labelledby="local-clerk">
       <h2 id="local-clerk">Local Clerk</h2>
       <p>
-        A stand-in for Clerk, on this machine alone. Sign somebody up, and see what a lost webhook
-        does.
+        A stand-in for Clerk that runs only on this machine. Sign somebody up, and see what happens
+        when a webhook is lost.
       </p>
       <form action={act} className="actions">
         <button
@@ -41,7 +41,7 @@ export function LocalClerk() {
   )
 }
 
-/** Does what the next page load of an orphan does. */
+/** Does what the orphan's next page load would do. */
 export function OpenPageAs({ id, name }: { id: string; name: string }) {
   const [message, act, isPending] = useActionState(() => openPageAs(id), '')
   return (

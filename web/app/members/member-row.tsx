@@ -2,7 +2,7 @@
 
 import { type ReactNode, useState } from 'react'
 
-/** A row that lights up for a moment when its orphan is healed. */
+/** A row that is highlighted for a moment when its user is healed. */
 export function MemberRow({ isOrphan, children }: { isOrphan: boolean; children: ReactNode }) {
   const [wasOrphan, setWasOrphan] = useState(isOrphan)
   const [isHealed, setIsHealed] = useState(false)

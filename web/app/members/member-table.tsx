@@ -1,6 +1,6 @@
 import type { CSSProperties } from 'react'
 import { Glyph, type Tone } from '@/app/glyph'
-import { pathName } from '@/app/path-name'
+import { sourceName } from '@/app/source-name'
 import { TimeAgo } from '@/app/time-ago'
 import type { Member, MemberState } from '@/data/members'
 import { OpenPageAs } from './local-clerk'
@@ -61,7 +61,7 @@ function Who({ member, isVisitor }: { member: Member; isVisitor: boolean }) {
 
 const badges: Record<MemberState['is'], { tone: Tone; text: string }> = {
   synced: { tone: 'good', text: 'In sync' },
-  unconfirmed: { tone: 'neutral', text: 'Unconfirmed' },
+  in_doubt: { tone: 'neutral', text: 'In doubt' },
   deleted: { tone: 'neutral', text: 'Deleted' },
   orphan: { tone: 'warning', text: 'Orphan' },
 }
@@ -81,11 +81,11 @@ function RowNote({ state }: { state: MemberState }) {
     case 'synced':
       return (
         <span>
-          By {pathName[state.by].toLowerCase()}, <TimeAgo at={state.at} />
+          By {sourceName[state.source].toLowerCase()}, <TimeAgo at={state.at} />
         </span>
       )
-    case 'unconfirmed':
-      return <span>Read again from Clerk at their next page load</span>
+    case 'in_doubt':
+      return <span>Their next page load reads it again from Clerk</span>
     case 'deleted':
       return (
         <span>
@@ -104,7 +104,7 @@ function initialsOf(name: string): string {
   return [first, last].map((word) => [...word][0]?.toUpperCase() ?? '').join('')
 }
 
-/** The same person has the same colour on every page. */
+/** The same user always has the same colour. */
 function hueOf(id: string): number {
   let hash = 0
   for (const character of id) hash = (hash * 31 + (character.codePointAt(0) ?? 0)) % 360

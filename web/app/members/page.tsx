@@ -4,6 +4,7 @@ import { readMembers } from '@/data/members'
 import { HealWatch } from './heal-watch'
 import { LocalClerk } from './local-clerk'
 import { MemberTable } from './member-table'
+import './members.css'
 
 export const metadata: Metadata = { title: 'Members' }
 
@@ -17,8 +18,8 @@ export default async function MembersPage() {
       <div className="page-head">
         <h1>Members</h1>
         <p className="lede">
-          Everybody in Clerk, and how it stands with their row in <code>public.users</code>. Who has
-          none is an orphan, until a page that they open heals them.
+          Everybody in Clerk, with the state of their row in <code>public.users</code>. A user
+          without a row is an orphan. The next page that they open heals them.
         </p>
       </div>
       {isLocal && <LocalClerk />}

@@ -1,10 +1,11 @@
 import { auth } from '@clerk/nextjs/server'
 import type { Metadata } from 'next'
-import { pathName } from '@/app/path-name'
+import { sourceName } from '@/app/source-name'
 import { TimeAgo } from '@/app/time-ago'
 import { WhenSynced } from '@/components/providers/user-sync-provider'
 import { type Facts, type Row, readProfile } from '@/data/profile'
 import { RefreshOnceSynced, SyncNote } from './sync-note'
+import './profile.css'
 
 export const metadata: Metadata = { title: 'Profile' }
 
@@ -15,7 +16,7 @@ export default async function ProfilePage() {
     <>
       <div className="page-head">
         <h1>Profile</h1>
-        <p className="lede">You, as Clerk has you and as your row has you.</p>
+        <p className="lede">What Clerk knows about you, and what your row says.</p>
       </div>
       <SyncNote />
       <div className="sides">
@@ -23,7 +24,7 @@ export default async function ProfilePage() {
           <div className="panel-head">
             <h2 id="clerk">Clerk says</h2>
           </div>
-          {clerk ? <FactList facts={clerk} /> : <p className="empty">Clerk knows you no more.</p>}
+          {clerk ? <FactList facts={clerk} /> : <p className="empty">Clerk no longer knows you.</p>}
         </section>
         <section className="panel" aria-labelledby="row">
           <div className="panel-head">
@@ -36,7 +37,7 @@ export default async function ProfilePage() {
           ) : (
             <WhenSynced fallback={<RowSkeleton />}>
               <RefreshOnceSynced fallback={<RowSkeleton />}>
-                <p className="empty">There is no row of you.</p>
+                <p className="empty">You have no row.</p>
               </RefreshOnceSynced>
             </WhenSynced>
           )}
@@ -50,7 +51,7 @@ function RowFacts({ row }: { row: Row }) {
   if (row.deletedAt) {
     return (
       <p className="empty">
-        A tombstone: you were deleted <TimeAgo at={row.deletedAt} />. Nothing personal is left.
+        A tombstone: you were deleted <TimeAgo at={row.deletedAt} />. No personal data is left.
       </p>
     )
   }
@@ -58,12 +59,12 @@ function RowFacts({ row }: { row: Row }) {
     <>
       <FactList facts={row} />
       <p className="panel-foot">
-        {row.syncedAt && row.syncedBy ? (
+        {row.syncedAt && row.syncSource ? (
           <>
-            Confirmed by {pathName[row.syncedBy].toLowerCase()}, <TimeAgo at={row.syncedAt} />
+            Confirmed by {sourceName[row.syncSource].toLowerCase()}, <TimeAgo at={row.syncedAt} />
           </>
         ) : (
-          'Unconfirmed: read again from Clerk at your next page load'
+          'In doubt: your next page load reads it again from Clerk'
         )}
       </p>
     </>
@@ -105,7 +106,7 @@ function Fact({ field, value }: { field: keyof Facts; value: string | null }) {
 function RowSkeleton() {
   return (
     <div className="facts" role="status">
-      <span className="visually-hidden">Your row is being made</span>
+      <span className="visually-hidden">Your row is being created</span>
       {fields.map((field) => (
         <div key={field} aria-hidden="true">
           <span className="skeleton" />

@@ -5,7 +5,7 @@ import { type ReactNode, startTransition, useEffect, useState } from 'react'
 import { Glyph } from '@/app/glyph'
 import { useUserSync } from '@/components/providers/user-sync-provider'
 
-/** Says what keeps the row from being there, where something does. */
+/** Says why the row may be missing. Usually there is nothing to say. */
 export function SyncNote() {
   const { status, retry } = useUserSync()
   return (
@@ -31,7 +31,7 @@ export function SyncNote() {
   )
 }
 
-/** For a page that was rendered without the row: reads it again, once, when the row is there. */
+/** For a page that was rendered without the row: reloads it once, when the row is there. */
 export function RefreshOnceSynced(props: { fallback: ReactNode; children: ReactNode }) {
   const router = useRouter()
   const { status } = useUserSync()

@@ -4,7 +4,7 @@ import { useAuth } from '@clerk/nextjs'
 import type { ReactNode } from 'react'
 import { UserSyncProvider, useUserSync } from '@/components/providers/user-sync-provider'
 
-/** What no provider may do: the page waits for the call. The tests must notice. */
+/** What a provider must never do: the page waits for the call. The tests must notice it. */
 export function LayoutWrapper({ children }: { children: ReactNode }) {
   return (
     <UserSyncProvider useAuth={useAuth}>

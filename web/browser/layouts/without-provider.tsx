@@ -1,6 +1,6 @@
 import type { ReactNode } from 'react'
 
-/** What the app is measured against: nothing heals. */
+/** The app is measured against this one, which heals nobody. */
 export function LayoutWrapper({ children }: { children: ReactNode }) {
   return children
 }

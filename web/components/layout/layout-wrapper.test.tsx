@@ -8,7 +8,7 @@ const { usePathname, useAuth } = vi.hoisted(() => ({ usePathname: vi.fn(), useAu
 vi.mock('next/navigation', () => ({ usePathname }))
 vi.mock('@clerk/nextjs', () => ({ useAuth }))
 
-/** Who counts as signed in is syncing at once. */
+/** Shows `syncing` if the visitor counts as signed in. */
 function Page() {
   return <main>{useUserSync().status}</main>
 }
@@ -55,14 +55,14 @@ test.each([
   '/sign-up',
   '/sign-up/',
   '/sign-up/verify-email-address',
-])('%s heals nobody', (pathname) => {
+])('%s does not heal its visitor', (pathname) => {
   render(page(pathname))
   expect(screen.getByRole('main')).toBeDefined()
   expect(isHealing()).toBe(false)
 })
 
 test.each(['/sign-input', '/sign-in-help', '/sign-ins/1', '/sign-up-sheet', '/sign', '/signin'])(
-  '%s heals its visitor: the name of a route is no mere beginning',
+  '%s heals its visitor: it only begins like an excluded route',
   (pathname) => {
     render(page(pathname))
     expect(isHealing()).toBe(true)
@@ -77,12 +77,12 @@ test.each([
   ['/account/login/now', ['/account/login'], false],
   ['/account', ['/account/login'], true],
   ['/sign-in', [], true],
-])('of %s, with %j excluded, it is %s that it heals its visitor', (pathname, exclude, expected) => {
+])('whether %s heals its visitor, with %j excluded: %s', (pathname, exclude, expected) => {
   render(page(pathname, { exclude }))
   expect(isHealing()).toBe(expected)
 })
 
-test('it heals by the route, and the page stays the same one', () => {
+test('the route decides whether it heals, and the page is not rebuilt', () => {
   const { rerender } = render(page('/sign-in'))
   const main = screen.getByRole('main')
   expect(isHealing()).toBe(false)
@@ -93,6 +93,6 @@ test('it heals by the route, and the page stays the same one', () => {
   expect(screen.getByRole('main')).toBe(main)
 })
 
-test.each(['/members', '/sign-in'])('%s has its children on the server', (pathname) => {
+test.each(['/members', '/sign-in'])('%s renders its children on the server', (pathname) => {
   expect(renderToString(page(pathname))).toBe('<main>idle</main>')
 })

@@ -6,14 +6,14 @@ import type { ReactNode } from 'react'
 import { UserSyncProvider } from '../providers/user-sync-provider'
 
 export type LayoutWrapperProps = {
-  /** Routes where nobody counts as signed in, each with all that is under it. */
+  /** Routes that heal nobody, each with all routes below it. */
   exclude?: readonly string[]
   children: ReactNode
 }
 
 /**
- * Heals whoever opens a page, save those of `exclude`; for the root layout. To take it elsewhere
- * than to Next.js and Clerk's package for it, change the two imports.
+ * Heals every visitor, except on the routes in `exclude`. Put it into the root layout. To use it
+ * without Next.js, change the two imports.
  */
 export function LayoutWrapper({
   exclude = ['/sign-in', '/sign-up'],
@@ -22,7 +22,7 @@ export function LayoutWrapper({
   const auth = useAuth()
   const pathname = usePathname()
   const isExcluded = exclude.some((route) => `${pathname}/`.startsWith(`${route}/`))
-  // The provider stays where it is: without it, React would build the whole page anew.
+  // The provider stays on all routes: if it came and went, React would rebuild the whole page.
   const visitor = isExcluded ? { ...auth, isSignedIn: false } : auth
   return <UserSyncProvider useAuth={() => visitor}>{children}</UserSyncProvider>
 }

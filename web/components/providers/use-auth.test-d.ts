@@ -3,7 +3,7 @@ import type { useAuth as useAuthOfNextjs } from '@clerk/nextjs'
 import type { useAuth as useAuthOfReact } from '@clerk/react'
 import type { UseAuth } from './user-sync-provider'
 
-// The compiler is the test: `npx tsc --noEmit` fails where a hook stops to fit.
+// The compiler is the test: `npx tsc --noEmit` fails when a hook no longer fits.
 type Fits<Hook extends UseAuth> = Hook
 
 export type HooksThatFit = [
@@ -14,7 +14,7 @@ export type HooksThatFit = [
 ]
 
 export type HooksThatDoNot = [
-  // @ts-expect-error: Without a token there is no call to another origin.
+  // @ts-expect-error: A call to another origin needs a token.
   Fits<() => { isSignedIn: boolean; userId: string; sessionId: string }>,
   // @ts-expect-error: An id is a string.
   Fits<() => { userId: number; getToken: () => Promise<string> }>,

@@ -3,7 +3,7 @@
 import type { ReactNode } from 'react'
 import { createContext, useContext, useEffect, useRef, useState, useSyncExternalStore } from 'react'
 
-/** What is needed of Clerk's `useAuth`, so that the one of any Clerk package fits. */
+/** What the provider needs of Clerk's `useAuth`: the hook of every Clerk package fits. */
 export type UseAuth = () => {
   isSignedIn?: boolean | undefined
   userId?: string | null | undefined
@@ -11,10 +11,10 @@ export type UseAuth = () => {
   getToken: () => Promise<string | null>
 }
 
-/** The answer of `POST /api/user/sync`: the user has a row, and what that took. */
+/** The answer of `POST /api/user/sync`: the user has a row, and what it took. */
 export type UserSyncAnswer = { status: 'present' | 'created' | 'refreshed'; userId: string }
 
-/** Why a user may still lack a row. The numbers are the answer's; 0 where it had none. */
+/** Why a user may still have no row. Both numbers come from the answer; 0 where there was none. */
 export type UserSyncError = Error & { status: number; retryAfter: number }
 
 /** `idle`: nobody is signed in. `failed`: the next page load tries again. */
@@ -22,15 +22,17 @@ export type UserSyncStatus = 'idle' | 'syncing' | 'ready' | 'failed' | 'deleted'
 
 export type UserSyncProviderProps = {
   useAuth: UseAuth
-  /** Where `user-sync` answers. One of another origin gets the session token as a Bearer. */
+  /** The URL of `user-sync`. On another origin it gets the session token as a Bearer token. */
   endpoint?: string
-  /** Called where a call was made, once the user has a row: on one page of the session. */
+  /** Called when a call gave the user a row. Only one page of a session makes that call. */
   onSynced?: (answer: UserSyncAnswer) => void
-  /** Called where the call failed for good. The user sees nothing of it. */
+  /** Called when the call failed for good. The user sees nothing of it. */
   onError?: (error: UserSyncError) => void
   children: ReactNode
 }
 
+/** Who has the page open: not known until Clerk has loaded, nobody, or a session. */
+type Visitor = 'unknown' | 'signed out' | `sess_${string}`
 type Provider = { current: Omit<UserSyncProviderProps, 'children'> & ReturnType<UseAuth> }
 
 /** A Clerk session as this page knows it. All providers of a page share it. */
@@ -42,45 +44,58 @@ type Session = {
   run?: AbortController
 }
 
-const STORAGE_KEY = 'user-sync'
-const sessions = new Map<string, Session>()
-const listeners = new Set<() => void>()
-const SessionId = createContext('')
+const VisitorContext = createContext<Visitor | 'no provider'>('no provider')
 
-/** Gives the signed-in user a row, once a session, in the background; the children never wait. */
+/** Gives the signed-in user a row, once per session, in the background. The children never wait. */
 export function UserSyncProvider({ children, ...props }: UserSyncProviderProps) {
   const latest = { ...props, ...props.useAuth() }
   const provider = useRef(latest)
   useEffect(() => {
     provider.current = latest
   })
-  const userId = latest.userId ?? ''
-  const sessionId = (latest.isSignedIn && userId && latest.sessionId) || ''
-  useEffect(() => (sessionId ? join(sessionId, userId, provider) : undefined), [sessionId, userId])
-  const id = latest.isSignedIn === false ? '-' : sessionId // Nobody, and not: not known yet.
-  return <SessionId.Provider value={id}>{children}</SessionId.Provider>
+  const { isSignedIn, sessionId, userId } = latest
+  const id = isSignedIn && userId && sessionId ? sessionId : undefined
+  useEffect(() => (id && userId ? join(id, userId, provider) : undefined), [id, userId])
+  const visitor = (id ?? (isSignedIn === false ? 'signed out' : 'unknown')) as Visitor
+  return <VisitorContext.Provider value={visitor}>{children}</VisitorContext.Provider>
 }
 
-/** How it stands with the user's row, and a way to try again where that `failed`. */
+/** Says whether the user has a row. `retry` makes the call again where it failed. */
 export function useUserSync(): { status: UserSyncStatus; retry: () => void } {
-  const sessionId = useContext(SessionId)
-  const status = () => sessions.get(sessionId)?.status ?? 'idle'
-  const retry = () => start(sessions.get(sessionId))
+  const visitor = useContext(VisitorContext)
+  if (visitor === 'no provider') warnOnce()
+  const status = () => sessions.get(visitor)?.status ?? 'idle'
+  const retry = () => start(sessions.get(visitor))
   return { status: useSyncExternalStore(listen, status, () => 'idle' as const), retry }
 }
 
-/** Shows the fallback until the user has a row, or that failed, or takes over `timeout` ms. */
+/** Shows the fallback until the user has a row, the call fails, or `timeout` ms have passed. */
 export function WhenSynced(props: { children: ReactNode; fallback?: ReactNode; timeout?: number }) {
   const { children, fallback = null, timeout = 5_000 } = props
-  const id = useContext(SessionId)
+  const visitor = useContext(VisitorContext)
   const isWaiting = ['idle', 'syncing'].includes(useUserSync().status)
-  const [late, setLate] = useState<string>()
+  const [late, setLate] = useState<typeof visitor>()
   useEffect(() => {
-    const timer = setTimeout(() => setLate(id), timeout) // The next user waits anew.
+    const timer = setTimeout(() => setLate(visitor), timeout)
     return () => clearTimeout(timer)
-  }, [timeout, id])
-  return isWaiting && (late === undefined || (late && id && late !== id)) ? fallback : children
+  }, [timeout, visitor])
+  // The next user gets a wait of their own. While Clerk loads, it is still the same user.
+  const isNext = late !== visitor && late !== 'unknown' && visitor !== 'unknown'
+  return isWaiting && (!late || isNext) ? fallback : children
 }
+
+declare const process: { env: { NODE_ENV?: string } }
+let hasWarned = false
+function warnOnce() {
+  try {
+    if (hasWarned || process.env.NODE_ENV === 'production') return
+    hasWarned = true
+    console.warn('user-sync: found no <UserSyncProvider>. Put one in your root layout.')
+  } catch {} // A browser has no `process` where no bundler replaces it.
+}
+
+const sessions = new Map<string, Session>()
+const listeners = new Set<() => void>()
 
 function listen(listener: () => void) {
   listeners.add(listener)
@@ -92,14 +107,14 @@ function settle(session: Session, status: UserSyncStatus) {
   for (const listener of listeners) listener()
 }
 
-/** The first provider of a session starts the call; the last one to leave aborts it. */
+/** The first provider of a session starts the call. The last one to leave aborts it. */
 function join(id: string, userId: string, provider: Provider) {
   const session: Session = sessions.get(id) ?? { id, userId, status: 'idle', providers: new Set() }
   sessions.set(id, session)
   if (session.providers.add(provider).size === 1) start(session)
   return () => {
     session.providers.delete(provider)
-    // Not at once: StrictMode and fast refresh leave only to come back.
+    // Not at once: with StrictMode and fast refresh, a provider leaves and comes straight back.
     queueMicrotask(() => {
       if (session.providers.size > 0) return
       session.run?.abort()
@@ -111,7 +126,7 @@ function join(id: string, userId: string, provider: Provider) {
 function start(session: Session | undefined) {
   const [provider] = session?.providers ?? []
   if (!session || !provider || !['idle', 'failed'].includes(session.status)) return
-  if (answered().includes(session.id)) return settle(session, 'ready')
+  if (syncedSessions().includes(session.id)) return settle(session, 'ready')
   session.run = new AbortController()
   const { signal } = session.run
   settle(session, 'syncing')
@@ -120,28 +135,28 @@ function start(session: Session | undefined) {
 }
 
 async function sync(session: Session, provider: Provider, signal: AbortSignal) {
-  await alone(session.id, signal, async () => {
-    if (answered().includes(session.id)) return settle(session, 'ready') // Another tab was faster.
-    const outcome = await ask(session.userId, provider, signal)
+  await withTabLock(session.id, signal, async () => {
+    if (syncedSessions().includes(session.id)) return settle(session, 'ready') // By another tab.
+    const outcome = await postWithRetries(session.userId, provider, signal)
     const [answer, error] = outcome instanceof Error ? [null, outcome] : [outcome, null]
-    if (answer) answered(session.id)
+    if (answer) rememberSynced(session.id)
     if (signal.aborted) return
     settle(session, answer ? 'ready' : error?.status === 410 ? 'deleted' : 'failed')
-    // What a callback throws is an error of the page as any other, and stops nothing here.
+    // In a microtask, a callback that throws is an error of the page and stops nothing here.
     for (const { current } of session.providers) {
       queueMicrotask(() => (answer ? current.onSynced?.(answer) : current.onError?.(error)))
     }
-    if (answer) await pause(1_000, signal) // Storage is a little late to tell other tabs.
+    if (answer) await pause(1_000, signal) // Other tabs see a change of storage a little later.
   })
 }
 
 /** One tab at a time. Where the browser grants no locks, each tab makes its own call. */
-async function alone(id: string, signal: AbortSignal, work: () => Promise<void>) {
+async function withTabLock(id: string, signal: AbortSignal, work: () => Promise<void>) {
   const request = async () => navigator.locks.request(`${STORAGE_KEY}:${id}`, { signal }, work)
   return request().catch(() => (signal.aborted ? undefined : work()))
 }
 
-async function ask(userId: string, provider: Provider, signal: AbortSignal) {
+async function postWithRetries(userId: string, provider: Provider, signal: AbortSignal) {
   for (let attempt = 1; ; attempt++) {
     const limit = new AbortController()
     const late = pause(10_000, signal).then(() => fail('no answer in 10 s'))
@@ -149,7 +164,7 @@ async function ask(userId: string, provider: Provider, signal: AbortSignal) {
     limit.abort()
     const mayPass = outcome instanceof Error && (outcome.status === 0 || outcome.status >= 500)
     if (!mayPass || attempt === 3 || signal.aborted) return outcome
-    if (outcome.retryAfter > 60) return outcome // Other tabs wait too. The next page load will do.
+    if (outcome.retryAfter > 60) return outcome // Too long: other tabs wait for this one.
     await pause(Math.max(outcome.retryAfter, attempt) * 1_000 * (1 + Math.random() / 2), signal)
     if (signal.aborted) return outcome
   }
@@ -168,11 +183,11 @@ async function post(userId: string, { current }: Provider, signal: AbortSignal) 
   const { ok, status, headers } = response
   if (!ok) return fail(`answered ${status}`, status, seconds(headers.get('Retry-After') ?? ''))
   const answer: UserSyncAnswer | null = await response.json()
-  // In another tab, somebody else may have signed in with this cookie.
-  return answer?.userId === userId ? answer : fail('answered nothing about this user', status)
+  // The cookie is another user's where that user has signed in meanwhile, in another tab.
+  return answer?.userId === userId ? answer : fail('the answer is not about this user', status)
 }
 
-// What is not JSON was an answer still, and would be none the next time either.
+// A body that is not JSON is an answer too, and the next one would be the same.
 const fail = (cause: unknown, status = cause instanceof SyntaxError ? 200 : 0, retryAfter = 0) =>
   Object.assign(new Error(`user-sync: ${cause}`, { cause }), { status, retryAfter })
 
@@ -180,20 +195,26 @@ const fail = (cause: unknown, status = cause instanceof SyntaxError ? 200 : 0, r
 const seconds = (text: string) =>
   Math.max(0, Number(text) || (Date.parse(text) - Date.now()) / 1_000 || 0)
 
-/** Ends when the time is over, or at once with the signal. */
+/** Ends after this time, or at once when the signal aborts. */
 const pause = (milliseconds: number, signal: AbortSignal) =>
   new Promise<void>((end) => {
     const timer = setTimeout(end, milliseconds)
     signal.addEventListener('abort', () => end(clearTimeout(timer)))
   })
 
-/** The latest sessions of this browser whose users have their rows; `id` joins them. */
-function answered(id?: string): string[] {
+const STORAGE_KEY = 'user-sync'
+
+/** The latest sessions of this browser whose users have a row, newest first. */
+function syncedSessions(): string[] {
   try {
-    const ids = (localStorage.getItem(STORAGE_KEY) ?? '').split(' ')
-    if (id) localStorage.setItem(STORAGE_KEY, [id, ...ids.slice(0, 9)].join(' '))
-    return ids
+    return (localStorage.getItem(STORAGE_KEY) ?? '').split(' ')
   } catch {
-    return [] // Storage is blocked or full. This page knows by the status.
+    return [] // Storage is blocked. This page still knows its own sessions.
   }
+}
+
+function rememberSynced(id: string) {
+  try {
+    localStorage.setItem(STORAGE_KEY, [id, ...syncedSessions().slice(0, 9)].join(' '))
+  } catch {} // Storage is blocked or full.
 }

@@ -1,34 +1,38 @@
-//! What Supabase's refusals mean: which may pass, which never will, and whose they are to mend.
+//! What Supabase's refusals mean: which may pass, which never will, and who fixes them.
 
 use std::time::Duration;
 
 use http::StatusCode;
 use serde::Deserialize;
 
-use crate::upstream::{Answer, MayBeRetried, NoAnswer};
+use crate::{
+    log::{Count, Service},
+    problem::Problem,
+    upstream::{Answer, NoAnswer, RetryableError},
+};
 
 /// Why the database did not do what was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum SupabaseError {
-    /// PostgreSQL cannot store this user, now or later: the data's fault.
+    /// PostgreSQL cannot store this user, now or later. The data is at fault.
     #[error("PostgreSQL cannot store this user (SQLSTATE {sqlstate})")]
     NotStorable {
         /// Of class 22 (data exception) or 23 (integrity constraint violation). PostgreSQL's
         /// text is left out, since it quotes the data.
         sqlstate: String,
     },
-    /// A deadlock, a restart, an overload; the caller comes back.
+    /// A deadlock, a restart or an overload. The caller comes back.
     #[error("Supabase cannot answer now ({code}, status {status})")]
     Busy {
         /// PostgREST's code or PostgreSQL's SQLSTATE; `none` where a proxy answered.
         code: String,
         /// The HTTP status.
         status: StatusCode,
-        /// What `Retry-After` asked for: PostgREST says so while it has lost the database.
+        /// What `Retry-After` asked for. PostgREST sends it while it has lost the database.
         retry_after: Option<Duration>,
     },
-    /// A function of the migrations failed in a way that no user is to blame for, mostly
-    /// because somebody has edited it; the caller comes back when it is mended.
+    /// A function of the migrations failed, and not because of the user: mostly because somebody
+    /// edited it. The caller comes back once it is fixed.
     #[error("a function of the migrations failed ({code}, status {status})")]
     Failed {
         /// PostgreSQL's SQLSTATE or PostgREST's code; `none` where a proxy answered.
@@ -36,16 +40,16 @@ pub enum SupabaseError {
         /// The HTTP status.
         status: StatusCode,
     },
-    /// Supabase is not to be reached; the caller comes back.
+    /// Supabase cannot be reached. The caller comes back.
     #[error("Supabase does not answer: {0}")]
     NoAnswer(#[from] NoAnswer),
-    /// The SQL functions are not there: the operator runs the migrations.
+    /// The SQL functions are not there. The operator runs the migrations.
     #[error("a function of the migrations is missing ({code})")]
     NotMigrated {
         /// PostgREST's code.
         code: String,
     },
-    /// The key is not the service key: the operator's to mend.
+    /// The key is not the service key. The operator fixes it.
     #[error("Supabase refused the key ({code}, status {status})")]
     Refused {
         /// PostgREST's code or PostgreSQL's SQLSTATE; `none` where the gateway answered.
@@ -53,13 +57,13 @@ pub enum SupabaseError {
         /// The HTTP status.
         status: StatusCode,
     },
-    /// An answer that is not of the contract: the migrations are of another version.
+    /// The answer does not fit the contract: the migrations are of another version.
     #[error("Supabase's answer cannot be read: {0}")]
     Unreadable(String),
 }
 
 impl SupabaseError {
-    /// Reads an answer that is no success
+    /// Reads an answer that is not a success
     /// (<https://docs.postgrest.org/en/v12/references/errors.html>).
     pub fn of(answer: &Answer) -> Self {
         #[derive(Deserialize)]
@@ -76,7 +80,7 @@ impl SupabaseError {
             .map_or_else(|_| "none".to_owned(), |body: Body| body.code);
         match code.as_str() {
             "PGRST202" | "PGRST204" | "PGRST205" => Self::NotMigrated { code },
-            // Two writes met: a deadlock, or one unique value for both. The next try finds the
+            // Two writes met: a deadlock, or one unique value for both. The next attempt finds the
             // other one done.
             "40001" | "40P01" | "23505" => busy(code),
             _ if code.starts_with("22") || code.starts_with("23") => {
@@ -91,14 +95,13 @@ impl SupabaseError {
         }
     }
 
-    /// What the operator can do, for the log.
-    pub fn hint(&self) -> Option<&'static str> {
+    fn hint(&self) -> Option<&'static str> {
         match self {
             Self::NotMigrated { .. } => Some(
                 "run the files of supabase/migrations on this project; if they were run, wait for the schema cache, or run: notify pgrst, 'reload schema'",
             ),
             Self::Refused { code, .. } if code == "42501" => {
-                Some("grant the service_role what the functions of your own mapping read and write")
+                Some("grant service_role what the functions of your own mapping read and write")
             }
             Self::Refused { .. } => Some(
                 "SUPABASE_SECRET_KEY (or SUPABASE_SERVICE_ROLE_KEY) must be a secret key (sb_secret_…), or the service_role JWT, of the project at SUPABASE_URL",
@@ -110,17 +113,48 @@ impl SupabaseError {
                 "look the SQLSTATE up in PostgreSQL's documentation, appendix A, and compare the user in Clerk with the table",
             ),
             Self::Failed { .. } => Some(
-                "look the code up in PostgreSQL's documentation, appendix A, and run the files of supabase/migrations, or mend your own mapping",
+                "look the code up in PostgreSQL's documentation, appendix A, and run the files of supabase/migrations, or fix your own mapping",
             ),
             Self::Busy { code, .. } if code == "23505" => Some(
-                "where this lasts, a column of your own table is unique and user_sync_store does not take its value from the older user: see supabase/examples/profiles.sql",
+                "if this lasts, a column of your own table is unique and user_sync_store does not take its value from the older user: see supabase/examples/profiles.sql",
             ),
             Self::Busy { .. } | Self::NoAnswer(_) => None,
         }
     }
 }
 
-impl MayBeRetried for SupabaseError {
+impl From<SupabaseError> for Problem {
+    fn from(error: SupabaseError) -> Self {
+        let (detail, hint) = (error.to_string(), error.hint());
+        match error {
+            SupabaseError::NotStorable { .. } => Self {
+                status: StatusCode::UNPROCESSABLE_ENTITY,
+                code: "user_not_storable",
+                title: "The user cannot be stored",
+                detail,
+                hint,
+                count: None,
+                header: None,
+            },
+            SupabaseError::Busy { .. }
+            | SupabaseError::Failed { .. }
+            | SupabaseError::NoAnswer(_)
+            | SupabaseError::NotMigrated { .. }
+            | SupabaseError::Refused { .. }
+            | SupabaseError::Unreadable(_) => Self {
+                status: StatusCode::SERVICE_UNAVAILABLE,
+                code: "supabase_failed",
+                title: "The database is not available",
+                detail,
+                hint,
+                count: Some(Count::UpstreamError(Service::Supabase)),
+                header: Some(Self::retry_after(error.retry_after())),
+            },
+        }
+    }
+}
+
+impl RetryableError for SupabaseError {
     fn is_retryable(&self) -> bool {
         match self {
             Self::Busy { .. } | Self::NoAnswer(_) => true,
@@ -160,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_is_retried_where_that_may_help() {
+    fn a_refusal_is_retried_only_where_that_may_help() {
         for (status, body, retryable) in [
             (500, r#"{"code":"40001"}"#, true),
             (500, r#"{"code":"40P01"}"#, true),
@@ -186,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_operator_must_mend_comes_with_a_hint() {
+    fn a_problem_that_the_operator_can_fix_comes_with_a_hint() {
         for (status, body, word) in [
             (404, r#"{"code":"PGRST202"}"#, "supabase/migrations"),
             (401, r#"{"code":"PGRST301"}"#, "SUPABASE_SECRET_KEY"),

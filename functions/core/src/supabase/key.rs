@@ -1,10 +1,20 @@
-//! The key that the functions write with, and the headers that it belongs in.
+//! The key that the functions write with, and the headers that carry it.
 
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use http::{HeaderMap, header::AUTHORIZATION};
-use jsonwebtoken::dangerous::insecure_decode_claims;
 use serde::Deserialize;
 
-use crate::config::{bearer, secret_header};
+use crate::{
+    config::{Unset, Variable},
+    upstream::{bearer, secret_header},
+};
+
+/// `SUPABASE_SECRET_KEY`, or the name of the older kind of key.
+pub const KEY: Variable = Variable {
+    names: &["SUPABASE_SECRET_KEY", "SUPABASE_SERVICE_ROLE_KEY"],
+    holds: "the project's secret key, `sb_secret_…`, or its legacy `service_role` JWT",
+    unset: Unset::Refused,
+};
 
 /// A key that may write, in the headers that Supabase wants it in.
 #[derive(Debug)]
@@ -56,13 +66,14 @@ impl SupabaseKey {
     }
 }
 
-/// The role that a legacy key names. Supabase verifies the signature, not we.
+/// The role that a legacy key names. Supabase verifies the signature.
 fn legacy_role(jwt: &str) -> Option<String> {
     #[derive(Deserialize)]
     struct Claims {
         role: String,
     }
-    let claims: Claims = insecure_decode_claims(jwt).ok()?;
+    let claims = BASE64_URL_SAFE_NO_PAD.decode(jwt.split('.').nth(1)?).ok()?;
+    let claims: Claims = serde_json::from_slice(&claims).ok()?;
     Some(claims.role)
 }
 

@@ -1,6 +1,6 @@
-//! The Backend API, as far as this project reads it: a user, pages of users by `created_at`, how
-//! many there are, the session keys. Shapes and limits are those of Clerk's `OpenAPI` file of
-//! 2026-05-12; the codes of errors are not in it.
+//! The part of the Backend API that this project uses: one user, pages of users by `created_at`,
+//! the number of users, the session keys. Shapes and limits are from Clerk's `OpenAPI` file of
+//! 2026-05-12. The error codes are not in that file.
 
 use std::{sync::Arc, time::Duration};
 
@@ -34,7 +34,7 @@ pub enum Fault {
     ServerError,
     /// It answers late.
     Slow {
-        /// By how much.
+        /// How late.
         milliseconds: u64,
     },
     /// It never answers.
@@ -54,7 +54,7 @@ pub fn router(instance: Arc<Instance>) -> Router {
         .with_state(instance)
 }
 
-/// Records the request, plays the fault, and lets in who holds the secret key.
+/// Records the request, applies its fault, and checks the secret key.
 async fn admit(
     State(instance): State<Arc<Instance>>,
     headers: HeaderMap,
@@ -109,13 +109,13 @@ async fn list_users(State(instance): State<Arc<Instance>>, RawQuery(query): RawQ
     }
 }
 
-/// All users. The SDK asks for this beside every list.
+/// The number of all users. The SDK asks for it with every list.
 async fn count_users(State(instance): State<Arc<Instance>>) -> Response {
     let count = instance.users().newest_last().count();
     Json(json!({ "object": "total_count", "total_count": count })).into_response()
 }
 
-/// Which users a list is to hold.
+/// Which users a list has.
 struct Page {
     limit: usize,
     offset: usize,
@@ -125,7 +125,7 @@ struct Page {
 }
 
 impl Page {
-    /// `None` where Clerk answers 422.
+    /// `None` if Clerk answers 422.
     fn parse(query: &str) -> Option<Self> {
         let mut page = Self {
             limit: 10,
@@ -156,13 +156,13 @@ impl Page {
                 _ => {}
             }
         }
-        let is_possible =
+        let is_valid =
             page.user_ids.len() <= 100 && (page.starting_after.is_none() || page.offset == 0);
-        is_possible.then_some(page)
+        is_valid.then_some(page)
     }
 
-    /// `None` where there is no user to start after. The specification leaves that open; an empty
-    /// page would pass for the end.
+    /// `None` if the user to start after does not exist. The specification does not say what
+    /// happens then, but an empty page would look like the end of the list.
     fn of<'a>(self, newest_last: impl DoubleEndedIterator<Item = &'a Value>) -> Option<Vec<Value>> {
         let is_wanted = |user: &&Value| {
             let id = user["id"].as_str().unwrap_or_default();
@@ -180,7 +180,7 @@ impl Page {
     }
 }
 
-/// An error as the specification's `ClerkErrors` shapes it.
+/// An error in the shape of `ClerkErrors` in the specification.
 pub fn error(status: StatusCode, code: &str) -> (StatusCode, Json<Value>) {
     let message = status.canonical_reason().unwrap_or_default();
     let errors = json!([{ "message": message, "long_message": message, "code": code }]);

@@ -1,5 +1,5 @@
-//! The stand-in's own API, for scripts and curl: what a person does in Clerk's pages, and what
-//! befalls the webhooks.
+//! The stand-in's own API, for scripts and curl: it does what people do in Clerk's pages, and
+//! decides what happens to webhooks.
 //!
 //! | request | does |
 //! |---|---|
@@ -7,11 +7,11 @@
 //! | `GET /control/users/ID` | every version of the user |
 //! | `PATCH /control/users/ID` `{changes}` | changes the user |
 //! | `DELETE /control/users/ID` | deletes the user |
-//! | `POST /control/users/ID/session` | answers a session token of the user, as text |
+//! | `POST /control/users/ID/session` | returns a session token of the user, as text |
 //! | `GET /control/events` | all events, oldest first |
 //! | `POST /control/events/ID/deliver` | delivers an event (again) |
-//! | `PUT /control/webhooks` `{"delivery": "deliver"\|"repeat"\|"drop"\|"hold"}` | from here on |
-//! | `POST /control/webhooks/release` `{"order": "oldest"\|"newest"}` | delivers what was held |
+//! | `PUT /control/webhooks` `{"delivery": "deliver"\|"repeat"\|"drop"\|"hold"}` | sets what happens to events from now on |
+//! | `POST /control/webhooks/release` `{"order": "oldest"\|"newest"}` | delivers the held events |
 //! | `PUT /control/fault` `{"fault": {"rateLimited": {"retryAfter": 1}} \| … \| null, "requests"?}` | makes the Backend API fail |
 
 use std::sync::Arc;
@@ -33,7 +33,7 @@ use super::{
 
 type Answer<T> = Result<Json<T>, (StatusCode, String)>;
 
-/// Serves what the module's table says, without its prefix.
+/// Serves the requests in the module's table, without the prefix `/control`.
 pub fn router(instance: Arc<Instance>) -> Router {
     Router::new()
         .route("/users", post(sign_up))
@@ -108,8 +108,8 @@ struct DeliveryRequest {
     delivery: Delivery,
 }
 
-async fn set_delivery(State(clerk): State<Arc<Instance>>, Json(wanted): Json<DeliveryRequest>) {
-    clerk.webhooks().set_delivery(wanted.delivery);
+async fn set_delivery(State(clerk): State<Arc<Instance>>, Json(request): Json<DeliveryRequest>) {
+    clerk.webhooks().set_delivery(request.delivery);
 }
 
 #[derive(Deserialize)]
@@ -117,8 +117,8 @@ struct ReleaseRequest {
     order: Order,
 }
 
-async fn release(State(clerk): State<Arc<Instance>>, Json(wanted): Json<ReleaseRequest>) {
-    clerk.release(wanted.order);
+async fn release(State(clerk): State<Arc<Instance>>, Json(request): Json<ReleaseRequest>) {
+    clerk.release(request.order);
 }
 
 #[derive(Deserialize)]
@@ -127,10 +127,10 @@ struct FaultRequest {
     requests: Option<usize>,
 }
 
-async fn set_fault(State(clerk): State<Arc<Instance>>, Json(wanted): Json<FaultRequest>) {
+async fn set_fault(State(clerk): State<Arc<Instance>>, Json(request): Json<FaultRequest>) {
     clerk.faults.end("");
-    if let Some(fault) = wanted.fault {
-        clerk.faults.plan("", fault, wanted.requests);
+    if let Some(fault) = request.fault {
+        clerk.faults.plan("", fault, request.requests);
     }
 }
 

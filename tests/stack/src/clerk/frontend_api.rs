@@ -1,8 +1,8 @@
-//! The Frontend API, as far as Clerk's own SDK needs it to sign somebody up, in and out of a page.
-//! It is reached through the app's proxy alone, as an instance with a proxy URL is. Shapes are those
-//! of Clerk's `OpenAPI` file of 2026-05-12; what the SDK reads and the file lacks is from the SDK.
+//! The part of the Frontend API that Clerk's own SDK needs to sign users up, in and out. Like an
+//! instance with a proxy URL it accepts requests only from the app's proxy. Shapes are from Clerk's
+//! `OpenAPI` file of 2026-05-12, or from the SDK for fields that the file lacks.
 //!
-//! Any password fits: nothing here is about how Clerk knows a person.
+//! Every password is accepted: nothing here tests how Clerk authenticates people.
 
 mod clients;
 
@@ -59,7 +59,7 @@ pub fn router(instance: Arc<Instance>) -> Router {
         .with_state(instance)
 }
 
-/// A proxy shows the secret key of the instance that it stands before.
+/// A proxy must send the secret key of its instance.
 async fn admit(
     State(instance): State<Arc<Instance>>,
     headers: HeaderMap,
@@ -73,7 +73,7 @@ async fn admit(
     next.run(request).await
 }
 
-/// The id of a browser, which it keeps in a cookie that pages cannot read.
+/// The id of a browser, from a cookie that pages cannot read.
 struct Browser(Option<String>);
 
 impl<S: Sync> FromRequestParts<S> for Browser {
@@ -91,8 +91,8 @@ impl<S: Sync> FromRequestParts<S> for Browser {
 }
 
 impl Instance {
-    /// Changes the browser's client, and answers what the SDK expects: the thing that it asked
-    /// about, and the client with all that is in it.
+    /// Changes the browser's client, and answers what the SDK expects: the result, and the whole
+    /// client.
     fn with_client(
         &self,
         browser: &Browser,
@@ -135,7 +135,8 @@ impl Instance {
             .cloned()
             .unwrap_or_default();
         let identifier = email(&user).to_owned();
-        // No page is told these, nor where the preview of a picture is.
+        // Clerk sends no private metadata to pages. The preview image is left out, so that no page
+        // loads it.
         user["private_metadata"] = Value::Null;
         user["image_url"] = json!("");
         user["organization_memberships"] = json!([]);
@@ -156,12 +157,12 @@ impl Instance {
 
     fn token(&self, session: &Session) -> String {
         let token = self.session_token(&session.user_id, &json!({ "sid": session.id }));
-        // It fails only where the key does, and then no page is signed in.
+        // This fails only if the key does, and then no page is signed in.
         token.unwrap_or_default()
     }
 }
 
-/// What the instance tells of itself: people sign in by e-mail address and password.
+/// The settings of the instance: users sign in with e-mail address and password.
 async fn environment(State(instance): State<Arc<Instance>>) -> Response {
     let environment = include_str!("frontend_api/environment.json");
     let environment = environment.replace("ORIGIN", &instance.origin);
@@ -273,8 +274,8 @@ async fn end_session(
     })
 }
 
-/// Sends a page back whose session token is too old, with a new one: the server of the page reads
-/// it from a signed cookie and hands it on.
+/// Redirects back to a page whose session token is too old, with a new token: the app's server
+/// reads it from a signed cookie.
 async fn handshake(
     State(instance): State<Arc<Instance>>,
     browser: Browser,
@@ -306,23 +307,23 @@ async fn handshake(
     answer
 }
 
-/// The address of a page, if the app or a variant of it is there: they are all on `localhost`, each
-/// at a port of its own.
+/// The URL of a page, if it belongs to the app or a variant of it: each is on its own port of
+/// `localhost`.
 fn page_of_app(url: &str) -> Option<Url> {
     let url = Url::parse(url).ok()?;
     (url.scheme() == "http" && url.host_str() == Some("localhost")).then_some(url)
 }
 
-/// A script of the SDK, from the package that the page names by its major version.
+/// A script of the SDK. The page asks for a package by major version.
 async fn script(Path(path): Path<String>) -> Response {
-    // Looked up at the first script: a stack without an app needs none, and downloads none.
+    // Looked up for the first script: a stack without an app downloads none.
     static FOLDER: LazyLock<Option<PathBuf>> = LazyLock::new(|| tools::clerk_scripts().ok());
     let find = || {
         let (package, file) = path.strip_prefix("@clerk/")?.split_once('@')?;
         let (_version, file) = file.split_once('/')?;
         let file = PathBuf::from(package).join(file);
         let is_normal = |component| matches!(component, Component::Normal(_));
-        // Nothing outside of the folder is a script.
+        // Nothing outside the folder is served.
         if !file.components().all(is_normal) {
             return None;
         }
@@ -334,14 +335,14 @@ async fn script(Path(path): Path<String>) -> Response {
     }
 }
 
-/// The cookies that tell the servers of the app since when somebody is signed in; 0 for nobody.
+/// The cookies that say since when a user is signed in, for the app's server. 0 for nobody.
 fn signed_in_cookies(session: Option<&Session>) -> [String; 2] {
     let since = session.map_or(0, |session| session.created_at / 1_000);
     cookie_suffixes().map(|suffix| format!("__client_uat{suffix}={since}; Path=/; SameSite=Lax"))
 }
 
-/// What the names of cookies end with: nothing, and what tells this instance's from those of others
-/// on the domain.
+/// The suffixes of the cookie names: none, and one that is different for each instance on the
+/// domain.
 fn cookie_suffixes() -> [String; 2] {
     let hash = digest(&SHA1_FOR_LEGACY_USE_ONLY, PUBLISHABLE_KEY.as_bytes());
     let suffix = format!("_{}", &BASE64_URL_SAFE.encode(hash)[..8]);
@@ -349,7 +350,7 @@ fn cookie_suffixes() -> [String; 2] {
 }
 
 fn append_cookie(answer: &mut Response, cookie: &str) {
-    // Ids, numbers and tokens are fit for a header.
+    // Ids, numbers and tokens are valid in a header.
     if let Ok(cookie) = cookie.parse() {
         answer.headers_mut().append(SET_COOKIE, cookie);
     }

@@ -1,4 +1,4 @@
-//! Session tokens: the key, and what Clerk puts into them.
+//! Session tokens: their key and their claims.
 
 use anyhow::{Context, Result};
 use aws_lc_rs::{
@@ -16,8 +16,8 @@ use serde_json::{Value, json};
 use super::now;
 use crate::random;
 
-/// What a session token of version 2 says: that the user is signed in at `origin`. `changes` replace
-/// claims of Clerk's; null removes one.
+/// The claims of a session token of version 2: the user is signed in at `origin`. `changes` replace
+/// Clerk's claims. Null removes a claim.
 pub fn claims(origin: &str, user_id: &str, changes: &Value) -> Result<Value> {
     let seconds = now() / 1_000;
     let mut claims = json!({
@@ -34,7 +34,7 @@ pub fn claims(origin: &str, user_id: &str, changes: &Value) -> Result<Value> {
         "sub": user_id,
         "v": 2,
     });
-    let own = claims.as_object_mut().context("claims are an object")?;
+    let own = claims.as_object_mut().context("the claims are no object")?;
     for (name, value) in changes.as_object().into_iter().flatten() {
         match value {
             Value::Null => own.remove(name),
@@ -44,15 +44,15 @@ pub fn claims(origin: &str, user_id: &str, changes: &Value) -> Result<Value> {
     Ok(claims)
 }
 
-/// The RSA key of an instance. It signs by itself: `jsonwebtoken` reads the key anew for each token,
-/// which takes most of the time of a run with a million page loads.
+/// The RSA key of an instance. It does not sign with `jsonwebtoken`, which parses the key for each
+/// token: in a run with a million page loads that takes most of the time.
 pub struct SessionKey {
     pair: KeyPair,
     public_pem: String,
 }
 
 impl SessionKey {
-    /// Makes a key.
+    /// Generates a key.
     pub fn generate() -> Result<Self> {
         let pair = KeyPair::generate(KeySize::Rsa2048)?;
         let public: PublicKeyX509Der = pair.public_key().as_der()?;
@@ -65,7 +65,7 @@ impl SessionKey {
         &self.public_pem
     }
 
-    /// The public key as a JWK set. Clerk's key id is the instance's.
+    /// The public key as a JWK set. The key id is the instance's id, as in Clerk.
     pub fn jwk_set(&self, instance_id: &str) -> Value {
         let key = self.pair.public_key();
         let number = |bytes: &[u8]| BASE64_URL_SAFE_NO_PAD.encode(bytes);
@@ -76,7 +76,7 @@ impl SessionKey {
         }] })
     }
 
-    /// Signs claims as Clerk signs its tokens. Its key id is the instance's.
+    /// Signs claims as Clerk signs its tokens.
     pub fn sign(&self, instance_id: &str, claims: &Value) -> Result<String> {
         let header = json!({
             "alg": "RS256", "typ": "JWT", "kid": instance_id, "cat": "cl_B7d4PD111AAA",

@@ -1,4 +1,4 @@
-//! The users of the instance, with every version that each ever had.
+//! The users of the instance, with every version of each.
 
 use anyhow::{Context, Result};
 use serde_json::{Map, Value, json};
@@ -6,19 +6,19 @@ use serde_json::{Map, Value, json};
 use super::now;
 use crate::random;
 
-/// All users, in the order of their sign-ups.
+/// All users, in the order of sign-up.
 #[derive(Default)]
 pub struct Users(Vec<User>);
 
 struct User {
     id: String,
-    /// Oldest first, and never empty.
+    /// Oldest first. Never empty.
     versions: Vec<Value>,
     is_deleted: bool,
 }
 
 impl Users {
-    /// Makes a user with the fields of `profile`.
+    /// Creates a user with the fields of `profile`.
     pub fn sign_up(&mut self, profile: &Value) -> Value {
         let id = format!("user_{}", random::letters_and_digits(27));
         let mut user = blank(&id);
@@ -32,8 +32,8 @@ impl Users {
         user
     }
 
-    /// Makes the user's next version. Its `updated_at` is later than the one before, unless
-    /// `changes` name it.
+    /// Creates the user's next version. Its `updated_at` is later than before, unless `changes` set
+    /// it.
     pub fn update(&mut self, id: &str, changes: &Value) -> Result<Value> {
         let user = self.live_mut(id)?;
         let before = &user.versions[user.versions.len() - 1];
@@ -45,15 +45,14 @@ impl Users {
         Ok(Value::Object(after))
     }
 
-    /// Deletes a user, and returns them as they were. Their history stays, for whoever asks what
-    /// was true once.
+    /// Deletes a user, and returns their last version. The history stays.
     pub fn delete(&mut self, id: &str) -> Result<Value> {
         let user = self.live_mut(id)?;
         user.is_deleted = true;
         Ok(user.versions[user.versions.len() - 1].clone())
     }
 
-    /// The user as they are now, unless they are deleted.
+    /// The current version of a user, unless they are deleted.
     pub fn find(&self, id: &str) -> Option<&Value> {
         self.newest_last().find(|user| user["id"] == id)
     }
@@ -64,7 +63,7 @@ impl Users {
         user.map_or(&[], |user| &user.versions)
     }
 
-    /// All live users by sign-up.
+    /// All users who are not deleted, in the order of sign-up.
     pub fn newest_last(&self) -> impl DoubleEndedIterator<Item = &Value> {
         let live = self.0.iter().filter(|user| !user.is_deleted);
         live.map(|user| &user.versions[user.versions.len() - 1])
@@ -79,8 +78,8 @@ impl Users {
     }
 }
 
-/// A user with every field that Clerk's specification requires, and metadata that must never
-/// be seen elsewhere.
+/// A user with every field that Clerk's specification requires, and with metadata that must never
+/// leave Clerk.
 fn blank(id: &str) -> Map<String, Value> {
     let now = now();
     let user = json!({
@@ -117,7 +116,7 @@ fn merge(user: &mut Map<String, Value>, fields: &Value) {
     }
 }
 
-/// Gives the user one verified identification of a kind, as their primary one.
+/// Gives the user one verified primary identification of this kind.
 fn set_primary(user: &mut Map<String, Value>, kind: &str, list: &str, value: &Value) {
     let id = format!("idn_{}", random::letters_and_digits(27));
     let now = now();

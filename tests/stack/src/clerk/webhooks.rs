@@ -12,55 +12,55 @@ use serde_json::{Value, json};
 use super::{Clerk, Instance, now};
 use crate::random;
 
-/// What Svix waits before each further attempt (<https://docs.svix.com/retries>), in seconds.
+/// The seconds that Svix waits before each retry (<https://docs.svix.com/retries>).
 const RETRIES: [u64; 7] = [5, 300, 1_800, 7_200, 18_000, 36_000, 36_000];
 
-/// The stand-in's clock runs so much faster: all eight attempts fit into two seconds.
+/// The stand-in's clock is this much faster: all eight attempts fit into two seconds.
 const CLOCK: u32 = 50_000;
 
-/// How long Svix waits for an answer. This one is not shortened: the functions' own deadline is
+/// How long Svix waits for an answer. This is not shortened, because the functions' own deadline is
 /// in real seconds too.
 const TIME_TO_ANSWER: Duration = Duration::from_secs(15);
 
-/// Something that happened to a user, as it is delivered.
+/// An event about a user, as it is delivered.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct WebhookEvent {
     /// The `svix-id`, the same in every delivery.
     pub id: String,
-    /// Such as `user.updated`.
+    /// For example `user.updated`.
     pub event_type: String,
-    /// Whom it is about.
+    /// The user's id.
     pub user_id: String,
     /// The exact body.
     pub payload: String,
 }
 
-/// What becomes of an event.
+/// What happens to an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Delivery {
     /// It is delivered, with retries.
     Deliver,
-    /// It is delivered, and once more.
+    /// It is delivered twice.
     Repeat,
     /// It is lost.
     Drop,
-    /// It is kept until it is released.
+    /// It is held until it is released.
     Hold,
 }
 
-/// In which order held events are released.
+/// The order in which held events are released.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Order {
-    /// As they happened.
+    /// Oldest first.
     Oldest,
-    /// The other way round.
+    /// Newest first.
     Newest,
 }
 
-/// All events so far, and where they go.
+/// All events so far, and where they are delivered.
 pub struct Webhooks {
     signing_secrets: [String; 2],
     endpoint: Option<String>,
@@ -69,20 +69,20 @@ pub struct Webhooks {
     held: Vec<WebhookEvent>,
 }
 
-/// The automatic deliveries: how many events are on their way, and what came of each attempt.
+/// The automatic deliveries: how many are running, and the result of each attempt.
 #[derive(Default)]
 pub struct Deliveries {
-    under_way: usize,
+    running: usize,
     attempts: Vec<(String, u16)>,
 }
 
 impl Deliveries {
-    /// Whether none is under way.
+    /// Whether all are done.
     pub fn are_done(&self) -> bool {
-        self.under_way == 0
+        self.running == 0
     }
 
-    /// The statuses that an event's deliveries were answered with; 0 for no answer.
+    /// The status of the answer to each delivery of an event. 0 for no answer.
     pub fn attempts(&self, event_id: &str) -> Vec<u16> {
         let of_event = self.attempts.iter().filter(|(id, _)| id == event_id);
         of_event.map(|(_, status)| *status).collect()
@@ -90,7 +90,7 @@ impl Deliveries {
 }
 
 impl Webhooks {
-    /// No endpoint; events are delivered as soon as there is one.
+    /// There is no endpoint yet. Events are delivered from the time there is one.
     pub fn new() -> Self {
         let secret = |()| {
             let key = BASE64_STANDARD.encode(random::letters_and_digits(24));
@@ -105,18 +105,18 @@ impl Webhooks {
         }
     }
 
-    /// The endpoint's secret, and the one that is to replace it: while secrets are rotated a second
+    /// The endpoint's secret, and the one that will replace it. While secrets are rotated, a second
     /// endpoint delivers every event too.
     pub fn signing_secrets(&self) -> &[String; 2] {
         &self.signing_secrets
     }
 
-    /// Says where events go from here on.
+    /// Sets where events are delivered from now on.
     pub fn set_endpoint(&mut self, url: &str) {
         self.endpoint = Some(url.to_owned());
     }
 
-    /// Says what becomes of each event from here on.
+    /// Sets what happens to each event from now on.
     pub fn set_delivery(&mut self, delivery: Delivery) {
         self.delivery = delivery;
     }
@@ -128,14 +128,14 @@ impl Webhooks {
 }
 
 impl Clerk {
-    /// Signs any bytes as a delivery that is made now.
+    /// Signs any bytes for a delivery now.
     pub fn sign_webhook(&self, event_id: &str, payload: impl AsRef<[u8]>) -> Result<HeaderMap> {
         let [secret, _] = self.webhook_signing_secrets();
         sign(&secret, event_id, payload.as_ref())
     }
 
-    /// Signs any bytes as the endpoint does that is to replace the first one.
-    pub fn sign_webhook_anew(
+    /// Signs any bytes like [`Self::sign_webhook`], with the secret that will replace the first.
+    pub fn sign_webhook_with_next_secret(
         &self,
         event_id: &str,
         payload: impl AsRef<[u8]>,
@@ -146,8 +146,8 @@ impl Clerk {
 }
 
 impl Instance {
-    /// Makes an event of a change, and starts its delivery.
-    pub fn tell(self: &Arc<Self>, event_type: &str, data: &Value) {
+    /// Creates the event for a change, and starts its delivery.
+    pub fn emit(self: &Arc<Self>, event_type: &str, data: &Value) {
         let user_id = data["id"].as_str().unwrap_or_default().to_owned();
         let envelope = json!({
             "data": data,
@@ -180,7 +180,7 @@ impl Instance {
         }
     }
 
-    /// Delivers what was held back, one after the other.
+    /// Delivers the held events, one after the other.
     pub fn release(self: &Arc<Self>, order: Order) {
         let mut held = std::mem::take(&mut self.webhooks().held);
         match order {
@@ -190,18 +190,19 @@ impl Instance {
         self.deliver(held);
     }
 
-    /// Delivers events to the endpoint, each once the one before has succeeded or was given up.
+    /// Delivers events to the endpoint in order. The next one starts when the one before has
+    /// succeeded or failed for good.
     pub fn deliver(self: &Arc<Self>, events: Vec<WebhookEvent>) {
         let Some(url) = self.webhooks().endpoint.clone() else {
             return;
         };
         let instance = Arc::clone(self);
-        instance.deliveries.send_modify(|all| all.under_way += 1);
+        instance.deliveries.send_modify(|all| all.running += 1);
         tokio::spawn(async move {
             for event in events {
                 instance.deliver_with_retries(&url, &event).await;
             }
-            instance.deliveries.send_modify(|all| all.under_way -= 1);
+            instance.deliveries.send_modify(|all| all.running -= 1);
         });
     }
 
@@ -214,8 +215,8 @@ impl Instance {
             self.deliveries
                 .send_modify(|all| all.attempts.push(attempt));
             let is_given_up = answer.is_some_and(|answer| {
-                let asked = answer.headers().get("webhook-delivery");
-                asked.is_some_and(|asked| asked == "abort-message")
+                let request = answer.headers().get("webhook-delivery");
+                request.is_some_and(|request| request == "abort-message")
             });
             if (200..300).contains(&status) || is_given_up {
                 return;
@@ -241,8 +242,8 @@ impl Instance {
 }
 
 /// HMAC-SHA256 over `id.timestamp.body`
-/// (<https://docs.svix.com/receiving/verifying-payloads/how-manual>). Svix's own library verifies it,
-/// in the core.
+/// (<https://docs.svix.com/receiving/verifying-payloads/how-manual>). The function verifies it with
+/// Svix's own library.
 fn sign(secret: &str, event_id: &str, payload: &[u8]) -> Result<HeaderMap> {
     let timestamp = now() / 1_000;
     let secret = secret.trim_start_matches("whsec_");

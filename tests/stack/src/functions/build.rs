@@ -11,34 +11,33 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
-use super::{Environment, Target};
+use super::{Entry, Environment, FUNCTIONS, Target};
 use crate::{
     repository::{copy_files, files, root},
     tools,
 };
 
-/// Builds the executables of a target, once in this process, with progress on standard error: that
-/// of `user-sync`, and that of `clerk-webhook`. The handlers in process have none.
-pub fn build(target: Target) -> Result<[PathBuf; 2]> {
-    static BUILT: Mutex<BTreeMap<Target, [PathBuf; 2]>> = Mutex::new(BTreeMap::new());
+/// The executable of each function, by the function's name.
+pub type Executables = BTreeMap<&'static str, PathBuf>;
+
+/// Builds the executables of a target, once in this process, with progress on standard error.
+/// Functions in process have none.
+pub fn build(target: Target) -> Result<Executables> {
+    static BUILT: Mutex<BTreeMap<Target, Executables>> = Mutex::new(BTreeMap::new());
     let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(executables) = built.get(&target) {
         return Ok(executables.clone());
     }
     let executables = match target {
-        Target::Vercel => [
-            build_binary("vercel-functions", "vercel-user-sync")?,
-            build_binary("vercel-functions", "vercel-clerk-webhook")?,
-        ],
-        Target::Lambda => [
-            build_binary("user-sync", "user-sync")?,
-            build_binary("clerk-webhook", "clerk-webhook")?,
-        ],
+        Target::Vercel => of_each_function(|function| {
+            build_binary("vercel-functions", &format!("vercel-{}", function.name))
+        })?,
+        Target::Lambda => of_each_function(|function| build_binary(function.name, function.name))?,
         Target::VercelBuild => vercel_build()?,
         Target::SamBuild => sam_build()?,
         Target::VercelDev | Target::InProcess => bail!("{target} has no executables"),
     };
-    for executable in &executables {
+    for executable in executables.values() {
         ensure!(
             executable.exists(),
             "{} was not built",
@@ -46,6 +45,13 @@ pub fn build(target: Target) -> Result<[PathBuf; 2]> {
         );
     }
     Ok(built.entry(target).or_insert(executables).clone())
+}
+
+fn of_each_function(executable: impl Fn(&Entry) -> Result<PathBuf>) -> Result<Executables> {
+    let executables = FUNCTIONS
+        .iter()
+        .map(|function| Ok((function.name, executable(function)?)));
+    executables.collect()
 }
 
 /// Builds one binary of a package alone, as the platforms' tools do: packages that are built
@@ -92,15 +98,14 @@ pub fn vercel(project: &Path) -> Result<Command> {
     Ok(vercel)
 }
 
-fn vercel_build() -> Result<[PathBuf; 2]> {
+fn vercel_build() -> Result<Executables> {
     let output = vercel_output(&vercel_project("build")?, &Environment::new())?;
-    Ok([
-        output.join("functions/api/user/sync.func/executable"),
-        output.join("functions/api/webhooks/clerk.func/executable"),
-    ])
+    of_each_function(|function| {
+        Ok(output.join(format!("functions{}.func/executable", function.route)))
+    })
 }
 
-/// Builds any project as Vercel does, to be deployed, and answers the folder of the output.
+/// Builds any project as Vercel does, to be deployed, and returns the folder of the output.
 pub fn vercel_output(project: &Path, environment: &Environment) -> Result<PathBuf> {
     eprintln!("vercel build --prod --standalone …");
     let mut command = vercel(project)?;
@@ -117,14 +122,11 @@ pub fn check_template() -> Result<()> {
     sam("cfn-lint", &["template.yaml"])
 }
 
-fn sam_build() -> Result<[PathBuf; 2]> {
+fn sam_build() -> Result<Executables> {
     let output = artefacts().join("sam");
     eprintln!("sam build …");
     sam("sam", &["build", "--build-dir", &output.to_string_lossy()])?;
-    Ok([
-        output.join("UserSyncFunction/bootstrap"),
-        output.join("ClerkWebhookFunction/bootstrap"),
-    ])
+    of_each_function(|function| Ok(output.join(format!("{}Function/bootstrap", function.label))))
 }
 
 /// Runs a program of AWS's, with no account.

@@ -1,6 +1,6 @@
-//! The core's handlers inside this process, behind an HTTP server as a platform would put it.
+//! The functions inside this process, behind an HTTP server as a platform has one.
 
-use std::{io, sync::LazyLock};
+use std::{io, pin::Pin, sync::LazyLock};
 
 use anyhow::Result;
 use axum::{
@@ -9,18 +9,25 @@ use axum::{
     extract::State,
 };
 use http::{Request, Response};
-use user_sync_core::{Function, LogFormat, Variables, init_log_with};
+use user_sync_core::{
+    function::{Function, build, handle},
+    log::{self, LogFormat},
+};
 
 use super::Environment;
 use crate::{process::Log, server::Server};
 
-/// Serves a function. It is never taken down, as on a platform: a process holds few of them.
-pub async fn serve<F: Function>(environment: &Environment) -> Result<Server> {
-    LazyLock::force(&LOG);
-    let look_up = |name: &str| environment.get(name).cloned();
-    let function: &'static F = Box::leak(Box::new(Variables::read(look_up, F::configure)?));
-    let router = Router::new().fallback(answer::<F>).with_state(function);
-    Server::start(router).await
+/// A server that is being started.
+pub type Serving<'a> = Pin<Box<dyn Future<Output = Result<Server>> + Send + 'a>>;
+
+/// Serves a function. It stays in memory for good, as on a platform: a process has few of them.
+pub fn serve<F: Function>(environment: &Environment) -> Serving<'_> {
+    Box::pin(async {
+        LazyLock::force(&LOG);
+        let (function, _) = build::<F>(&|name| environment.get(name).cloned())?;
+        let function: &'static F = Box::leak(Box::new(function));
+        Server::start(Router::new().fallback(answer::<F>).with_state(function)).await
+    })
 }
 
 /// What all functions in this process have logged: they share one log, as they share `tracing`.
@@ -31,7 +38,7 @@ pub fn log() -> Log {
 static LOG: LazyLock<Log> = LazyLock::new(|| {
     let log = Log::default();
     let lines = log.clone();
-    init_log_with(LogFormat::Text, move || LineWriter(lines.clone()));
+    log::init_with(LogFormat::Text, move || LineWriter(lines.clone()));
     log
 });
 
@@ -56,6 +63,6 @@ async fn answer<F: Function>(
 ) -> Response<Body> {
     let (head, body) = request.into_parts();
     let body = to_bytes(body, usize::MAX).await.unwrap_or_default();
-    let response = function.handle(Request::from_parts(head, body)).await;
+    let response = handle(function, Request::from_parts(head, body)).await;
     response.map(Body::from)
 }

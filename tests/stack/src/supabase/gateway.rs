@@ -1,5 +1,5 @@
-//! What stands in front of PostgREST at Supabase: it serves `/rest/v1/`, wants an `apikey`, and
-//! turns the newer keys into the token of their role
+//! The gateway in front of PostgREST, as at Supabase: it serves `/rest/v1/`, requires an `apikey`,
+//! and replaces the newer keys by the token of their role
 //! (<https://supabase.com/docs/guides/api/api-keys>).
 
 use std::{
@@ -39,16 +39,16 @@ pub struct Keys {
     pub anon_jwt: String,
 }
 
-/// What the gateway does to requests in place of answering them.
+/// How the gateway fails.
 #[derive(Clone, Copy, Debug)]
 pub enum Fault {
-    /// It answers with this status and does not forward.
+    /// It does not forward and answers with this status.
     Status(StatusCode),
-    /// It waits before it forwards: the statement lands late, even where nobody waits any more.
+    /// It waits before it forwards: the statement runs late, even if the caller is gone.
     Slow(Duration),
     /// It does not forward and never answers.
     Silent,
-    /// It forwards, and then never answers: the statement commits and nobody hears of it.
+    /// It forwards, and then never answers: the statement commits, but the caller does not know.
     SilentAfterTheStatement,
     /// It does not forward and hangs up.
     HangUp,
@@ -67,8 +67,8 @@ struct GatewayState {
     postgrest: String,
     client: reqwest::Client,
     requests: Mutex<Vec<String>>,
-    /// The bodies of those that were not answered by PostgREST yet.
-    under_way: watch::Sender<Vec<String>>,
+    /// The bodies of requests that PostgREST has not answered yet.
+    running: watch::Sender<Vec<String>>,
     faults: Faults<Fault>,
 }
 
@@ -80,7 +80,7 @@ impl Gateway {
             postgrest,
             client: reqwest::Client::new(),
             requests: Mutex::default(),
-            under_way: watch::Sender::default(),
+            running: watch::Sender::default(),
             faults: Faults::default(),
         });
         let router = Router::new().fallback(serve).with_state(Arc::clone(&state));
@@ -104,14 +104,14 @@ impl Gateway {
         requests.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Waits until no statement is under way whose request names `about`.
+    /// Waits until no statement is running whose request contains `about`.
     pub async fn quiet(&self, about: &str) {
         let is_quiet = |bodies: &Vec<String>| !bodies.iter().any(|body| body.contains(about));
-        // It ends only when the sender does, which is ours.
-        drop(self.state.under_way.subscribe().wait_for(is_quiet).await);
+        // It cannot fail: we own the sender.
+        drop(self.state.running.subscribe().wait_for(is_quiet).await);
     }
 
-    /// What goes wrong with which requests, by their bodies.
+    /// The faults of requests, by body.
     pub fn faults(&self) -> &Faults<Fault> {
         &self.state.faults
     }
@@ -130,13 +130,13 @@ async fn serve(
         .to_owned();
     let text = String::from_utf8_lossy(&body).into_owned();
     let forwarded = async |pause| {
-        state.under_way.send_modify(|all| all.push(text.clone()));
+        state.running.send_modify(|all| all.push(text.clone()));
         let (state, text) = (Arc::clone(&state), text.clone());
-        // A statement runs to its end, whether or not somebody waits for it.
+        // A statement runs to its end, even if nobody waits for it.
         let forwarding = tokio::spawn(async move {
             tokio::time::sleep(pause).await;
             let answer = forward(&state, method, &path, headers, body).await;
-            state.under_way.send_modify(|all| {
+            state.running.send_modify(|all| {
                 let this = all.iter().position(|other| *other == text);
                 this.map(|this| all.swap_remove(this));
             });
@@ -210,7 +210,7 @@ async fn forward(
 
 type Refusal = (StatusCode, Json<serde_json::Value>);
 
-/// Accepts a request by its `apikey`, and gives it the token that PostgREST knows.
+/// Checks the `apikey` of a request, and adds the token that PostgREST knows.
 fn authorize(keys: &Keys, headers: &mut HeaderMap) -> Result<(), Refusal> {
     const APIKEY: HeaderName = HeaderName::from_static("apikey");
     let text = |headers: &HeaderMap, name: &HeaderName| {
@@ -235,7 +235,7 @@ fn authorize(keys: &Keys, headers: &mut HeaderMap) -> Result<(), Refusal> {
     } else if key == keys.publishable_key {
         &keys.anon_jwt
     } else if key == keys.service_role_jwt || key == keys.anon_jwt {
-        // The older keys are the role's token themselves; the caller sends it as a Bearer too.
+        // An older key is the role's token. The caller also sends it as a bearer token.
         return Ok(());
     } else {
         return Err(refuse(

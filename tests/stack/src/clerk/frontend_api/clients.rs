@@ -1,4 +1,4 @@
-//! The browsers that know the instance, and who is signed in there.
+//! The browsers that use the instance, and the users who are signed in there.
 
 use serde_json::{Value, json};
 
@@ -14,12 +14,12 @@ pub struct Client {
     id: String,
     created_at: i64,
     sessions: Vec<Session>,
-    /// The id of the user who is about to sign in, and the attempt as the SDK sees it.
+    /// The id of the user who is signing in, and the attempt as the SDK sees it.
     sign_in: Option<(String, Value)>,
     sign_up: Value,
 }
 
-/// A user who is signed in.
+/// A signed-in user.
 pub struct Session {
     pub id: String,
     pub user_id: String,
@@ -28,7 +28,7 @@ pub struct Session {
 }
 
 impl Clients {
-    /// The client of a browser, a new one where it has none.
+    /// The client of a browser, or a new one.
     pub fn of(&mut self, id: Option<&str>) -> &mut Client {
         let is_known = |client: &Client| Some(client.id.as_str()) == id;
         let known = self.0.iter().position(is_known);
@@ -39,7 +39,7 @@ impl Clients {
         &mut self.0[index]
     }
 
-    /// The client of this id.
+    /// The client with this id.
     pub fn find(&self, id: &str) -> Option<&Client> {
         self.0.iter().find(|client| client.id == id)
     }
@@ -66,12 +66,12 @@ impl Client {
         self.created_at
     }
 
-    /// Who is signed in, the latest one last.
+    /// The sessions, newest last.
     pub fn sessions(&self) -> &[Session] {
         &self.sessions
     }
 
-    /// The session of this id.
+    /// The session with this id.
     pub fn find(&self, id: &str) -> Option<&Session> {
         self.sessions.iter().find(|session| session.id == id)
     }
@@ -106,7 +106,7 @@ impl Client {
         self.sign_in = Some((id, attempt));
     }
 
-    /// Signs in whoever has begun to.
+    /// Completes a sign-in that has begun.
     pub fn complete_sign_in(&mut self) {
         let Some((user_id, mut attempt)) = self.sign_in.take() else {
             return;
@@ -120,7 +120,7 @@ impl Client {
         self.sign_in = Some((user_id, attempt));
     }
 
-    /// Signs in who has just signed up, and answers the attempt.
+    /// Signs in a user who has just signed up, and returns the attempt.
     pub fn complete_sign_up(&mut self, user: &Value) -> Value {
         let user_id = user["id"].as_str().unwrap_or_default();
         self.sign_up = json!({
@@ -141,7 +141,7 @@ impl Client {
         self.sign_up.clone()
     }
 
-    /// Ends the sessions of all users but these.
+    /// Ends the sessions of all users except these.
     pub fn end_sessions_unless(&mut self, is_to_stay: impl Fn(&str) -> bool) {
         self.sessions.retain(|session| is_to_stay(&session.user_id));
     }
@@ -151,7 +151,7 @@ impl Client {
         self.sessions.retain(|session| session.id != id);
     }
 
-    /// An instance has one session a browser, unless it is told otherwise.
+    /// By default an instance has one session per browser.
     fn begin_session(&mut self, user_id: &str) -> String {
         let id = format!("sess_{}", random::letters_and_digits(27));
         self.sessions = vec![Session {

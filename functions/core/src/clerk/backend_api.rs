@@ -1,4 +1,4 @@
-//! Clerk's Backend API: the two reads that this project makes of it.
+//! Clerk's Backend API: the two reads that this project makes.
 
 use std::time::Duration;
 
@@ -6,37 +6,56 @@ use http::{HeaderValue, StatusCode, header::AUTHORIZATION};
 
 use crate::{
     clerk::{ClerkUser, ClerkUserId},
-    config::bearer,
-    upstream::{Answer, Deadline, HttpClient, MayBeRetried, NoAnswer, with_retries},
+    config::{Unset, Variable, Variables},
+    log::{Count, Service},
+    problem::Problem,
+    upstream::{
+        Answer, BaseUrl, Deadline, HttpClient, NoAnswer, RetryableError, bearer, with_retries,
+    },
 };
 
-/// The Backend API, seen with an instance's secret key.
+/// `CLERK_SECRET_KEY`.
+pub const SECRET_KEY: Variable = Variable {
+    names: &["CLERK_SECRET_KEY"],
+    holds: "the instance's secret key, `sk_…`",
+    unset: Unset::Refused,
+};
+
+/// `CLERK_API_URL`.
+pub const API_URL: Variable = Variable {
+    names: &["CLERK_API_URL"],
+    holds: "the URL of Clerk's Backend API, with no path",
+    unset: Unset::Default("https://api.clerk.com"),
+};
+
+/// The Backend API of one instance.
 #[derive(Clone, Debug)]
 pub struct BackendApi {
     http: HttpClient,
-    base_url: String,
+    base_url: BaseUrl,
     key: SecretKey,
 }
 
 /// The secret key of an instance, in the header that carries it.
 #[derive(Clone, Debug)]
-pub struct SecretKey {
+struct SecretKey {
     authorization: HeaderValue,
     kind: &'static str,
 }
 
 impl SecretKey {
     /// Reads a key: `sk_live_…` of a production instance, `sk_test_…` of a development one.
-    pub fn parse(text: &str) -> Result<Self, &'static str> {
+    fn parse(text: &str) -> Result<Self, &'static str> {
         if text.starts_with("pk_") {
             return Err("holds a publishable key; the secret key begins with `sk_`");
         }
         let kinds = ["sk_live", "sk_test", "sk"];
-        let is_of = |kind: &&&str| {
+        let is_kind = |kind: &&&str| {
             text.strip_prefix(**kind)
                 .is_some_and(|rest| rest.starts_with('_'))
         };
-        let kind = kinds.iter().find(is_of).ok_or("must begin with `sk_`")?;
+        let kind = kinds.iter().find(is_kind);
+        let kind = kind.ok_or("must begin with `sk_`")?;
         let authorization = bearer(text)?;
         Ok(Self {
             authorization,
@@ -46,13 +65,15 @@ impl SecretKey {
 }
 
 impl BackendApi {
-    /// `base_url` is `https://api.clerk.com`, or a stand-in's address, with no slash at its end.
-    pub fn new(http: HttpClient, base_url: String, key: SecretKey) -> Self {
-        Self {
-            http,
-            base_url,
-            key,
-        }
+    /// Reads [`SECRET_KEY`] and [`API_URL`].
+    pub fn configure(variables: &mut Variables, http: &HttpClient) -> Option<Self> {
+        let key = variables.get(&SECRET_KEY, SecretKey::parse);
+        let base_url = variables.get(&API_URL, BaseUrl::parse);
+        Some(Self {
+            http: http.clone(),
+            base_url: base_url?,
+            key: key?,
+        })
     }
 
     /// What is used, for the log.
@@ -99,19 +120,19 @@ impl BackendApi {
     }
 }
 
-/// Why Clerk could not be asked. None of these is the fault of the user whose request it was.
+/// Why Clerk did not answer as it should. The user whose request it was is never at fault.
 #[derive(Debug, thiserror::Error)]
 pub enum ClerkError {
-    /// The instance has used up its requests; the caller comes back after the pause.
+    /// The instance has used up its requests. The caller comes back after the pause.
     #[error("Clerk is rate limiting this instance")]
     RateLimited {
         /// What `Retry-After` asked for.
         retry_after: Option<Duration>,
     },
-    /// Clerk is not to be reached or failed itself; the caller comes back.
+    /// Clerk cannot be reached. The caller comes back.
     #[error("Clerk does not answer: {0}")]
     NoAnswer(#[from] NoAnswer),
-    /// Clerk answered with its own failure; the caller comes back.
+    /// Clerk itself failed. The caller comes back.
     #[error("Clerk failed with status {status}")]
     Failed {
         /// Clerk's status.
@@ -119,7 +140,8 @@ pub enum ClerkError {
         /// What `Retry-After` asked for.
         retry_after: Option<Duration>,
     },
-    /// Clerk does not accept our request: mostly a wrong secret key, the operator's to mend.
+    /// Clerk does not accept our request, mostly because of a wrong secret key, which the operator
+    /// fixes.
     #[error("Clerk refused the request with status {0}")]
     Refused(StatusCode),
     /// Clerk's answer is not what its specification says.
@@ -127,12 +149,41 @@ pub enum ClerkError {
     Unreadable(String),
 }
 
+impl From<ClerkError> for Problem {
+    fn from(error: ClerkError) -> Self {
+        let (detail, hint) = (error.to_string(), error.hint());
+        let count = Some(Count::UpstreamError(Service::Clerk));
+        match error {
+            ClerkError::RateLimited { retry_after } => Self {
+                status: StatusCode::SERVICE_UNAVAILABLE,
+                code: "clerk_rate_limited",
+                title: "Clerk is rate limiting",
+                detail,
+                hint,
+                count,
+                header: Some(Self::retry_after(retry_after)),
+            },
+            ClerkError::NoAnswer(_)
+            | ClerkError::Failed { .. }
+            | ClerkError::Refused(_)
+            | ClerkError::Unreadable(_) => Self {
+                status: StatusCode::BAD_GATEWAY,
+                code: "clerk_failed",
+                title: "Clerk failed",
+                detail,
+                hint,
+                count,
+                header: None,
+            },
+        }
+    }
+}
+
 impl ClerkError {
-    /// What the operator can do, for the log.
-    pub fn hint(&self) -> Option<&'static str> {
+    fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Refused(StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => Some(
-                "CLERK_SECRET_KEY is not a key of the instance that CLERK_API_URL serves; copy it again from Clerk's dashboard",
+                "CLERK_SECRET_KEY does not belong to an instance at CLERK_API_URL; copy it again from Clerk's dashboard",
             ),
             Self::RateLimited { .. } => Some(
                 "set CLERK_JWT_KEY so that verifying a session costs no request, and compare the instance's traffic with Clerk's limits",
@@ -144,7 +195,7 @@ impl ClerkError {
     }
 }
 
-impl MayBeRetried for ClerkError {
+impl RetryableError for ClerkError {
     fn is_retryable(&self) -> bool {
         match self {
             Self::RateLimited { .. } | Self::NoAnswer(_) | Self::Failed { .. } => true,
@@ -174,5 +225,26 @@ fn read(answer: Answer) -> Result<Option<String>, ClerkError> {
             retry_after: answer.retry_after,
         }),
         status => Err(ClerkError::Refused(status)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_must_be_a_secret_key_and_never_shows() {
+        for (text, kind) in [
+            ("sk_live_abc", "sk_live"),
+            ("sk_test_abc", "sk_test"),
+            ("sk_abc", "sk"),
+        ] {
+            let key = SecretKey::parse(text).unwrap();
+            assert_eq!(key.kind, kind);
+            assert!(!format!("{key:?}").contains("abc"));
+        }
+        for text in ["", "abc", "pk_test_abc", "sk", "sk_abc\u{7f}"] {
+            assert!(SecretKey::parse(text).is_err(), "{text}");
+        }
     }
 }

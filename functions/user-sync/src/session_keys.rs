@@ -1,4 +1,4 @@
-//! Where the key comes from that a session token is verified with.
+//! The keys that verify session tokens, and where they come from.
 
 use std::{
     collections::HashMap,
@@ -14,21 +14,36 @@ use tokio::{
     sync::Mutex,
     time::{Instant, timeout},
 };
-
-use crate::{
-    clerk::users::{BackendApi, ClerkError},
+use user_sync_core::{
+    clerk::backend_api::{BackendApi, ClerkError},
+    config::{Unset, Variable, Variables},
     upstream::{Deadline, NoAnswer},
+};
+
+/// `CLERK_JWT_KEY`.
+pub const JWT_KEY: Variable = Variable {
+    names: &["CLERK_JWT_KEY"],
+    holds: "the instance's public key (PEM), so that verifying a session needs no network; advised",
+    unset: Unset::Optional("keys are read from Clerk"),
 };
 
 /// The keys of one Clerk instance.
 pub enum SessionKeys {
-    /// `CLERK_JWT_KEY`: the instance's one key, known from the start. No network is needed.
+    /// The instance's one key, known from the start. No network is needed.
     Given(Arc<DecodingKey>),
     /// The key set that Clerk serves, read when a token first needs it.
     Fetched(KeySet),
 }
 
 impl SessionKeys {
+    /// Reads [`JWT_KEY`]. Where it is not set, keys are fetched through `api`.
+    pub fn configure(variables: &mut Variables, api: Option<&BackendApi>) -> Option<Self> {
+        match variables.get(&JWT_KEY, parse_public_key) {
+            Some(key) => Some(Self::Given(Arc::new(key))),
+            None => Some(Self::Fetched(KeySet::new(api?.clone()))),
+        }
+    }
+
     /// Where they come from, for the log.
     pub fn describe(&self) -> &'static str {
         match self {
@@ -38,8 +53,8 @@ impl SessionKeys {
     }
 
     /// The key with the id that a token names, or `None` where the instance has no such key.
-    /// The id is untrusted input: anybody can send a token that names any.
-    pub async fn find(
+    /// The id is untrusted input: anybody can send a token with any id.
+    pub async fn get(
         &self,
         key_id: Option<&str>,
         deadline: Deadline,
@@ -47,15 +62,15 @@ impl SessionKeys {
         match self {
             Self::Given(key) => Ok(Some(Arc::clone(key))),
             Self::Fetched(set) => match key_id {
-                Some(key_id) => set.find(key_id, deadline).await,
+                Some(key_id) => set.get_or_fetch(key_id, deadline).await,
                 None => Ok(None),
             },
         }
     }
 }
 
-/// A cached JWK set. It is read again once an hour, so that a key that was withdrawn loses its
-/// force, and when a token names a key that it lacks, so that a new one works at once.
+/// A cached JWK set. It is fetched again after an hour, so that a withdrawn key stops working, and
+/// when a token names a key that it lacks, so that a new key works at once.
 pub struct KeySet {
     api: BackendApi,
     fetched: RwLock<Option<Fetched>>,
@@ -74,8 +89,7 @@ impl KeySet {
     /// Tokens with invented key ids cost one request in this time, not one each.
     const PAUSE_AFTER_A_MISS: Duration = Duration::from_secs(30);
 
-    /// Nothing is read until a token needs it.
-    pub fn new(api: BackendApi) -> Self {
+    fn new(api: BackendApi) -> Self {
         Self {
             api,
             fetched: RwLock::new(None),
@@ -83,19 +97,19 @@ impl KeySet {
         }
     }
 
-    async fn find(
+    async fn get_or_fetch(
         &self,
         key_id: &str,
         deadline: Deadline,
     ) -> Result<Option<Arc<DecodingKey>>, ClerkError> {
-        if let Known::Sure(found) = self.look_up(key_id) {
+        if let Cached::Fresh(found) = self.look_up(key_id) {
             return Ok(found);
         }
         let _only_one_fetches = timeout(deadline.remaining(), self.fetching.lock())
             .await
             .map_err(|_| NoAnswer::TimedOut)?;
         // Whoever held the lock may have fetched what this token needs.
-        if let Known::Sure(found) = self.look_up(key_id) {
+        if let Cached::Fresh(found) = self.look_up(key_id) {
             return Ok(found);
         }
         let fetched = Fetched {
@@ -107,26 +121,34 @@ impl KeySet {
         Ok(found)
     }
 
-    fn look_up(&self, key_id: &str) -> Known {
+    fn look_up(&self, key_id: &str) -> Cached {
         let fetched = self.fetched.read().unwrap_or_else(PoisonError::into_inner);
         let Some(fetched) = fetched.as_ref() else {
-            return Known::Unsure;
+            return Cached::Expired;
         };
         let age = fetched.at.elapsed();
         match fetched.keys.get(key_id) {
-            Some(key) if age < Self::MAX_AGE => Known::Sure(Some(Arc::clone(key))),
-            None if age < Self::PAUSE_AFTER_A_MISS => Known::Sure(None),
-            Some(_) | None => Known::Unsure,
+            Some(key) if age < Self::MAX_AGE => Cached::Fresh(Some(Arc::clone(key))),
+            None if age < Self::PAUSE_AFTER_A_MISS => Cached::Fresh(None),
+            Some(_) | None => Cached::Expired,
         }
     }
 }
 
-/// What the cached set tells of a key id.
-enum Known {
-    /// The instance has this key, or none of this id.
-    Sure(Option<Arc<DecodingKey>>),
-    /// The set must be fetched to tell.
-    Unsure,
+/// What the cached set says about a key id.
+enum Cached {
+    /// The instance has this key, or none with this id.
+    Fresh(Option<Arc<DecodingKey>>),
+    /// Only Clerk can say.
+    Expired,
+}
+
+/// Reads the PEM that Clerk's dashboard shows. Some environment files write its line breaks as
+/// `\n`.
+fn parse_public_key(pem: &str) -> Result<DecodingKey, &'static str> {
+    DecodingKey::from_rsa_pem(pem.replace("\\n", "\n").as_bytes()).map_err(
+        |_| "must be the PEM of an RSA public key, starting with `-----BEGIN PUBLIC KEY-----`",
+    )
 }
 
 /// Keeps the RSA keys: session tokens are RS256, and a set may hold keys for other purposes.

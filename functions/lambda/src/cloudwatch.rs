@@ -1,7 +1,7 @@
-//! Log lines for CloudWatch: one JSON object each, with the metrics that it makes out of them.
+//! Log lines for CloudWatch: one JSON object each.
 //!
-//! A line that counts something carries CloudWatch's embedded metric format, so nothing is sent
-//! anywhere and a request waits for nothing
+//! A line that counts something is also a metric, in CloudWatch's embedded metric format. So nothing
+//! is sent anywhere, and no request waits
 //! (<https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>).
 
 use std::{
@@ -18,27 +18,27 @@ use tracing_subscriber::{
     fmt::{FmtContext, FormatEvent, FormatFields, format::Writer},
     registry::LookupSpan,
 };
-use user_sync_core::{LogFormat, init_log};
+use user_sync_core::log::{self, LogFormat, field};
 
-/// What all metrics of this project are found under.
+/// The namespace of all metrics of this project.
 const NAMESPACE: &str = "UserSync";
 
 /// Numbers: the field of a line, the metric, its unit.
 const NUMBERS: [(&str, &str, &str); 3] = [
-    ("users_healed", "UsersHealed", "Count"),
-    ("users_refreshed", "UsersRefreshed", "Count"),
-    ("sync_duration_ms", "SyncDuration", "Milliseconds"),
+    (field::USERS_HEALED, "UsersHealed", "Count"),
+    (field::USERS_REFRESHED, "UsersRefreshed", "Count"),
+    (field::SYNC_DURATION_MS, "SyncDuration", "Milliseconds"),
 ];
 
-/// Words that are counted: the field of a line, the metric, the dimension that holds the word.
+/// Words that are counted: the field of a line, the metric, the dimension for the word.
 const WORDS: [(&str, &str, &str); 2] = [
-    ("webhook_outcome", "WebhookEvents", "Outcome"),
-    ("upstream_error", "UpstreamErrors", "Service"),
+    (field::WEBHOOK_OUTCOME, "WebhookEvents", "Outcome"),
+    (field::UPSTREAM_ERROR, "UpstreamErrors", "Service"),
 ];
 
-/// Logs for CloudWatch from here on, where the log format of the Lambda function is JSON, and otherwise
-/// as on any platform.
-pub fn init(format: LogFormat) {
+/// Logs for CloudWatch where the log format of the Lambda function is JSON, and otherwise as on any
+/// platform.
+pub fn init_log(format: LogFormat) {
     let is_set = |name, value| env::var(name).is_ok_and(|set| set == value);
     if is_set("AWS_LAMBDA_LOG_FORMAT", "JSON") {
         let function_name = env::var("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_default();
@@ -46,7 +46,7 @@ pub fn init(format: LogFormat) {
             .event_format(Lines { function_name })
             .init();
     } else {
-        init_log(format);
+        log::init(format);
     }
 }
 
@@ -93,7 +93,7 @@ impl Lines {
         line
     }
 
-    /// The members of a line that are metrics or their dimensions, and what tells CloudWatch so.
+    /// The members of a line that are metrics or dimensions, and the directives that say so.
     fn metrics(&self, fields: &Map<String, Value>) -> (Map<String, Value>, Vec<Value>) {
         let mut members = Map::new();
         let mut directives = Vec::new();
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_counts_nothing_makes_no_metric() {
+    fn a_line_that_counts_nothing_is_no_metric() {
         assert_eq!(
             line(json!({ "message": "hello" })),
             json!({ "timestamp": "2025-11-13T02:13:20.123Z", "level": "INFO", "message": "hello" })
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn a_word_is_counted_with_itself_as_dimension_and_without() {
+    fn a_word_is_counted_in_all_and_by_itself() {
         for (field, metric, dimension) in WORDS {
             let line = line(json!({ field: "stale" }));
             let directive = &line["_aws"]["CloudWatchMetrics"][0];

@@ -1,15 +1,22 @@
-//! Signed bytes → an event of Clerk's.
+//! Signed bytes → bytes that surely come from Clerk.
 
 use aws_lc_rs::digest::{SHA256, digest};
 use bytes::Bytes;
-use http::HeaderMap;
-use serde::Deserialize;
-use serde_json::value::RawValue;
+use http::{HeaderMap, StatusCode};
 use svix::webhooks::{Webhook, WebhookError};
+use user_sync_core::{
+    config::{Unset, Variable, Variables, list},
+    problem::Problem,
+};
 
-use crate::clerk::{ClerkTime, ClerkUser, NotAUser};
+/// `CLERK_WEBHOOK_SIGNING_SECRET`: one secret, or several while one is rotated.
+pub const SIGNING_SECRET: Variable = Variable {
+    names: &["CLERK_WEBHOOK_SIGNING_SECRET"],
+    holds: "the endpoint's signing secret, `whsec_…`; several, separated by commas, while one is rotated",
+    unset: Unset::Refused,
+};
 
-/// The id of a delivered event, the same in each of its deliveries: the header `svix-id`.
+/// The id of an event, the same in each of its deliveries: the header `svix-id`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventId(String);
 
@@ -20,20 +27,20 @@ impl EventId {
     }
 }
 
-/// Verifies that a webhook comes from the instance, by any of its endpoints' secrets: while a
-/// secret is being rotated there are two.
-pub struct WebhookVerifier(Vec<SigningSecret>);
+/// Verifies that a webhook comes from the instance, by the secret of any of its endpoints: there are
+/// two while a secret is rotated.
+pub struct SignatureVerifier(Vec<SigningSecret>);
 
 /// The signing secret of one endpoint.
-pub struct SigningSecret {
+struct SigningSecret {
     webhook: Webhook,
     fingerprint: String,
 }
 
 impl SigningSecret {
-    /// Reads a secret, `whsec_…`. Its fingerprint tells one from another and gives nothing away:
-    /// eight digits of the secret's SHA-256, as `printf %s whsec_… | sha256sum` has them.
-    pub fn parse(text: &str) -> Result<Self, &'static str> {
+    /// Reads a secret, `whsec_…`. Its fingerprint identifies it and gives nothing away: the first
+    /// eight digits that `printf %s whsec_… | sha256sum` prints.
+    fn parse(text: &str) -> Result<Self, &'static str> {
         if !text.starts_with("whsec_") {
             return Err("must hold signing secrets that begin with `whsec_`");
         }
@@ -48,10 +55,20 @@ impl SigningSecret {
     }
 }
 
-impl WebhookVerifier {
-    /// At least one secret; with none nothing would ever verify.
-    pub fn new(secrets: Vec<SigningSecret>) -> Self {
-        Self(secrets)
+impl SignatureVerifier {
+    /// Reads [`SIGNING_SECRET`].
+    pub fn configure(variables: &mut Variables) -> Option<Self> {
+        variables.get(&SIGNING_SECRET, Self::parse)
+    }
+
+    fn parse(text: &str) -> Result<Self, &'static str> {
+        let secrets: Vec<_> = list(text)
+            .map(SigningSecret::parse)
+            .collect::<Result<_, _>>()?;
+        if secrets.is_empty() {
+            return Err("holds only commas; the signing secret begins with `whsec_`");
+        }
+        Ok(Self(secrets))
     }
 
     /// What is used, for the log.
@@ -92,15 +109,42 @@ impl WebhookVerifier {
     }
 }
 
-/// Why a request is not known to come from Clerk.
+/// Why a request does not count as Clerk's.
 #[derive(Debug, thiserror::Error)]
 pub enum SignatureError {
-    /// It lacks what a signature consists of: the sender is not Svix.
+    /// It lacks the headers of a signature: the sender is not Svix.
     #[error("the signature's headers cannot be read: {0}")]
     Headers(&'static str),
     /// The signature fits none of our secrets, or is older than five minutes.
     #[error("the signature does not count: {0}")]
     Signature(&'static str),
+}
+
+impl From<SignatureError> for Problem {
+    fn from(error: SignatureError) -> Self {
+        let detail = error.to_string();
+        let (status, code, title) = match error {
+            SignatureError::Headers(_) => (
+                StatusCode::BAD_REQUEST,
+                "signature_headers",
+                "The headers of the signature are missing or malformed",
+            ),
+            SignatureError::Signature(_) => (
+                StatusCode::UNAUTHORIZED,
+                "signature_invalid",
+                "The signature is not valid",
+            ),
+        };
+        Self {
+            status,
+            code,
+            title,
+            detail,
+            hint: None,
+            count: None,
+            header: None,
+        }
+    }
 }
 
 impl From<WebhookError> for SignatureError {
@@ -110,11 +154,11 @@ impl From<WebhookError> for SignatureError {
             WebhookError::InvalidHeader(_) => Self::Headers("one of them is not text"),
             WebhookError::InvalidTimestamp => Self::Headers("svix-timestamp is not a time"),
             WebhookError::TimestampTooOldError => Self::Signature("it is older than five minutes"),
-            WebhookError::FutureTimestampError => Self::Signature("it is of the future"),
-            // Svix signs text, so a body that is none cannot be signed by it.
+            WebhookError::FutureTimestampError => Self::Signature("it is from the future"),
+            // Svix signs text only.
             WebhookError::InvalidPayload => Self::Signature("the body is not UTF-8"),
             WebhookError::InvalidSignature => Self::Signature("it fits none of our secrets"),
-            // These two are about a secret, and ours were read at the start.
+            // These two are about a secret. Ours were read at the start.
             WebhookError::InvalidSecret(_) | WebhookError::EmptySecret => {
                 Self::Signature("a secret cannot be read")
             }
@@ -122,95 +166,13 @@ impl From<WebhookError> for SignatureError {
     }
 }
 
-/// An event that surely comes from Clerk, not yet read.
+/// The bytes of an event that surely comes from Clerk, not yet parsed.
 #[derive(Debug)]
 pub struct SignedEvent<'a> {
     /// The event's id.
     pub id: EventId,
-    body: &'a Bytes,
-}
-
-/// What Clerk says has happened.
-#[derive(Debug)]
-pub enum Event {
-    /// `user.created`, `user.updated`, `user.deleted`: a change of the users table.
-    User(UserEvent),
-    /// Any other event: an endpoint may be subscribed to more than we need.
-    Other {
-        /// The event's type, such as `session.created`.
-        event_type: String,
-    },
-}
-
-/// A change of one user.
-#[derive(Debug)]
-pub struct UserEvent {
-    /// The event's type.
-    pub event_type: String,
-    /// The user after the change. Of a deleted one nothing is left but the id.
-    pub user: ClerkUser,
-    /// When it happened, where the envelope says so. It is the only time that a deletion carries.
-    pub happened_at: Option<ClerkTime>,
-}
-
-impl SignedEvent<'_> {
-    /// Reads the event.
-    pub fn parse(&self) -> Result<Event, UnusableEvent> {
-        let envelope: Envelope = serde_json::from_slice(self.body).map_err(|_| UnusableEvent {
-            event_type: None,
-            reason: Reason::NotAnEvent,
-        })?;
-        let event_type = envelope.event_type;
-        if !matches!(
-            event_type.as_str(),
-            "user.created" | "user.updated" | "user.deleted"
-        ) {
-            return Ok(Event::Other { event_type });
-        }
-        let data = envelope.data.map_or("null", RawValue::get);
-        match ClerkUser::parse(data) {
-            Ok(user) => Ok(Event::User(UserEvent {
-                event_type,
-                user,
-                happened_at: envelope
-                    .timestamp
-                    .map(ClerkTime::from_seconds_or_milliseconds),
-            })),
-            Err(reason) => Err(UnusableEvent {
-                event_type: Some(event_type),
-                reason: Reason::User(reason),
-            }),
-        }
-    }
-}
-
-/// A signed event that will never work, however often it is delivered.
-#[derive(Debug, PartialEq)]
-pub struct UnusableEvent {
-    /// Its type, where that can be read.
-    pub event_type: Option<String>,
-    /// What is wrong with it.
-    pub reason: Reason,
-}
-
-/// What is wrong with a signed event. The texts go into the ledger, so they quote nothing.
-#[derive(Debug, PartialEq, thiserror::Error)]
-pub enum Reason {
-    /// The body is not Clerk's envelope.
-    #[error("the body is not an event of Clerk's")]
-    NotAnEvent,
-    /// `data` is not a user.
-    #[error(transparent)]
-    User(NotAUser),
-}
-
-#[derive(Deserialize)]
-struct Envelope<'a> {
-    #[serde(rename = "type")]
-    event_type: String,
-    timestamp: Option<i64>,
-    #[serde(borrow)]
-    data: Option<&'a RawValue>,
+    /// The verified bytes.
+    pub body: &'a Bytes,
 }
 
 #[cfg(test)]
@@ -241,8 +203,8 @@ mod tests {
     }
 
     fn verify(headers: &HeaderMap, body: &str) -> Result<(), SignatureError> {
-        let secrets = [OLD_SECRET, NEW_SECRET].map(|secret| SigningSecret::parse(secret).unwrap());
-        let verifier = WebhookVerifier::new(secrets.into());
+        let secrets = format!("{OLD_SECRET},{NEW_SECRET}");
+        let verifier = SignatureVerifier::parse(&secrets).unwrap();
         verifier
             .verify(headers, &Bytes::from(body.to_owned()))
             .map(drop)
@@ -250,11 +212,19 @@ mod tests {
 
     #[test]
     fn a_secret_is_known_by_its_fingerprint() {
-        let verifier = WebhookVerifier::new(vec![SigningSecret::parse(OLD_SECRET).unwrap()]);
+        let verifier = SignatureVerifier::parse(OLD_SECRET).unwrap();
         assert_eq!(
             verifier.describe(),
             "webhooks signed with a secret of the fingerprint 96ad2ccd"
         );
+    }
+
+    #[test]
+    fn a_value_without_a_whole_secret_is_refused() {
+        for value in [",", "hunter2", "whsec_", "whsec_***"] {
+            let mistake = SignatureVerifier::parse(value).err().unwrap();
+            assert!(!mistake.contains("hunter2"), "{mistake}");
+        }
     }
 
     #[test]
@@ -311,58 +281,6 @@ mod tests {
                 matches!(verify(&headers, BODY), Err(SignatureError::Headers(_))),
                 "{name}"
             );
-        }
-    }
-
-    fn parse(body: &str) -> Result<Event, UnusableEvent> {
-        let body = Bytes::from(body.to_owned());
-        let id = EventId("msg_1".to_owned());
-        SignedEvent { id, body: &body }.parse()
-    }
-
-    #[test]
-    fn an_event_about_a_user_is_read_and_any_other_is_left_alone() {
-        for event_type in ["user.created", "user.updated", "user.deleted"] {
-            let event = parse(&BODY.replace("user.deleted", event_type)).unwrap();
-            let Event::User(event) = event else {
-                panic!("{event_type} is about a user");
-            };
-            assert_eq!(event.event_type, event_type);
-            assert_eq!(event.user.id().to_string(), "user_1");
-            assert_eq!(
-                event.happened_at,
-                Some(ClerkTime::from_seconds_or_milliseconds(1_763_000_000_123))
-            );
-        }
-        for event_type in ["session.created", "user.renamed", "waitlistEntry.created"] {
-            let event = parse(&BODY.replace("user.deleted", event_type)).unwrap();
-            assert!(matches!(event, Event::Other { .. }), "{event_type}");
-        }
-    }
-
-    #[test]
-    fn an_event_that_can_never_work_says_why() {
-        for (body, reason) in [
-            ("", Reason::NotAnEvent),
-            (
-                r#"{"type":"user.created","data":{"id":"user_"#,
-                Reason::NotAnEvent,
-            ),
-            (r#"{"data":{"id":"user_1"}}"#, Reason::NotAnEvent),
-            (
-                r#"{"type":"user.created","timestamp":1}"#,
-                Reason::User(NotAUser::NotAnObject),
-            ),
-            (
-                r#"{"type":"user.created","data":{},"timestamp":1}"#,
-                Reason::User(NotAUser::NoId),
-            ),
-            (
-                r#"{"type":"user.created","data":{"id":"user_x,id.neq.y"},"timestamp":1}"#,
-                Reason::User(NotAUser::BadId),
-            ),
-        ] {
-            assert_eq!(parse(body).unwrap_err().reason, reason, "{body}");
         }
     }
 }

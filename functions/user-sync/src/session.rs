@@ -1,24 +1,44 @@
-//! A session token → who is signed in.
-//!
-//! The rules are Clerk's, from its guide to manual verification of session tokens
+//! A session token → who is signed in. The rules are those of Clerk's guide to manual verification
 //! (<https://clerk.com/docs/guides/sessions/manual-jwt-verification>).
+
+use std::convert::Infallible;
 
 use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use cookie::Cookie;
 use http::{
-    HeaderMap,
-    header::{AUTHORIZATION, COOKIE},
+    HeaderMap, HeaderValue, StatusCode,
+    header::{AUTHORIZATION, COOKIE, WWW_AUTHENTICATE},
 };
 use jsonwebtoken::{
     Algorithm, Validation, decode, decode_header, errors::ErrorKind, get_current_timestamp,
 };
 use serde::Deserialize;
 use serde_json::Value;
-
-use crate::{
-    clerk::{ClerkTime, ClerkUserId, keys::SessionKeys, users::ClerkError},
+use user_sync_core::{
+    clerk::{
+        ClerkTime, ClerkUserId,
+        backend_api::{BackendApi, ClerkError},
+    },
+    config::{Unset, Variable, Variables, list},
+    problem::Problem,
     upstream::Deadline,
+};
+
+use crate::session_keys::SessionKeys;
+
+/// `CLERK_AUTHORIZED_PARTIES`.
+pub const AUTHORIZED_PARTIES: Variable = Variable {
+    names: &["CLERK_AUTHORIZED_PARTIES"],
+    holds: "the origins whose sessions count, separated by commas, such as `https://app.example.com`; advised",
+    unset: Unset::Optional("any origin"),
+};
+
+/// `CLERK_PUBLISHABLE_KEY`, or the name that a Next.js project mostly has.
+pub const PUBLISHABLE_KEY: Variable = Variable {
+    names: &["CLERK_PUBLISHABLE_KEY", "NEXT_PUBLIC_CLERK_PUBLISHABLE_KEY"],
+    holds: "the instance's publishable key, `pk_…`, to find its cookie where one domain has several",
+    unset: Unset::Optional("the cookie `__session`"),
 };
 
 /// What a verified session token says.
@@ -32,16 +52,29 @@ pub struct Session {
 }
 
 /// Verifies the session tokens of one Clerk instance.
-pub struct Sessions {
+pub struct SessionVerifier {
     keys: SessionKeys,
     authorized_parties: Vec<String>,
     cookie_names: Vec<String>,
 }
 
-impl Sessions {
+impl SessionVerifier {
+    /// Reads [`AUTHORIZED_PARTIES`], [`PUBLISHABLE_KEY`], and what [`SessionKeys`] needs.
+    pub fn configure(variables: &mut Variables, api: Option<&BackendApi>) -> Option<Self> {
+        let keys = SessionKeys::configure(variables, api);
+        let parties = variables.get(&AUTHORIZED_PARTIES, |text| {
+            Ok::<_, Infallible>(parse_origins(text))
+        });
+        let publishable_key = variables.get(&PUBLISHABLE_KEY, parse_publishable_key);
+        Some(Self::new(
+            keys?,
+            parties.unwrap_or_default(),
+            publishable_key.as_deref(),
+        ))
+    }
+
     /// `authorized_parties` are the origins whose tokens count; none means any.
-    /// `publishable_key` tells the cookie of this instance from those of others on one domain.
-    pub fn new(
+    fn new(
         keys: SessionKeys,
         authorized_parties: Vec<String>,
         publishable_key: Option<&str>,
@@ -72,13 +105,13 @@ impl Sessions {
     ) -> Result<Session, SessionError> {
         let token = self.token(headers).ok_or(SessionError::Missing)?;
         let header = decode_header(&token)?;
-        // OAuth access tokens are signed with the same key, and are no sessions.
+        // OAuth access tokens are signed with the same key, but are not sessions.
         if header.typ.as_deref() != Some("JWT") {
             return Err(SessionError::Invalid("its type is not JWT"));
         }
         let key = self
             .keys
-            .find(header.kid.as_deref(), deadline)
+            .get(header.kid.as_deref(), deadline)
             .await?
             .ok_or(SessionError::Invalid("its key is not of this instance"))?;
         let claims = decode::<Claims>(&token, &key, &validation())?.claims;
@@ -86,7 +119,7 @@ impl Sessions {
     }
 
     fn token(&self, headers: &HeaderMap) -> Option<String> {
-        // Any other scheme is somebody else's, such as a staging site's password.
+        // Any other scheme is for somebody else, such as the password of a staging site.
         let bearer = headers.get(AUTHORIZATION).and_then(|authorization| {
             let (scheme, token) = authorization.to_str().ok()?.split_once(' ')?;
             let is_bearer = scheme.eq_ignore_ascii_case("bearer");
@@ -131,22 +164,42 @@ impl Sessions {
     }
 }
 
-/// Why nobody is signed in.
+/// Why nobody counts as signed in.
 #[derive(Debug, thiserror::Error)]
 pub enum SessionError {
     /// The request carries no token. The caller signs in.
     #[error("the request carries no session token")]
     Missing,
     /// The token is damaged, expired, of another kind or of another instance. The caller gets a
-    /// new one.
+    /// new one from Clerk.
     #[error("the session token is not valid: {0}")]
     Invalid(&'static str),
-    /// The key to verify the token with could not be read. The caller comes back.
+    /// The key that verifies the token could not be read. The caller comes back.
     #[error(transparent)]
     Clerk(#[from] ClerkError),
 }
 
-/// In our own words: the library's quote the token, and so let anybody write into the log.
+impl From<SessionError> for Problem {
+    fn from(error: SessionError) -> Self {
+        let detail = error.to_string();
+        let (code, title) = match error {
+            SessionError::Missing => ("session_missing", "There is no session token"),
+            SessionError::Invalid(_) => ("session_invalid", "The session token is not valid"),
+            SessionError::Clerk(error) => return error.into(),
+        };
+        Self {
+            status: StatusCode::UNAUTHORIZED,
+            code,
+            title,
+            detail,
+            hint: None,
+            count: None,
+            header: Some((WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))),
+        }
+    }
+}
+
+/// In our own words. The library's quote the token, so anybody could write into the log.
 impl From<jsonwebtoken::errors::Error> for SessionError {
     fn from(error: jsonwebtoken::errors::Error) -> Self {
         Self::Invalid(match error.kind() {
@@ -174,8 +227,8 @@ struct Claims {
 }
 
 impl Claims {
-    /// A custom claim is what somebody typed into a dashboard. Whatever is no time before the
-    /// token was issued is left alone, and is no reason to turn a user away.
+    /// A custom claim is what somebody typed into a dashboard. A value that is not a time before the
+    /// token was issued is ignored, and nobody is turned away because of it.
     fn user_changed_at(&self) -> Option<ClerkTime> {
         let number = match self.updated_at.as_ref()? {
             Value::String(text) => text.parse().ok()?,
@@ -183,7 +236,7 @@ impl Claims {
         };
         let issued_at = i64::try_from(self.iat + CLOCK_SKEW_SECONDS).ok()?;
         let changed_at = ClerkTime::from_seconds_or_milliseconds(number);
-        let possible = ClerkTime(0)..=ClerkTime::from_seconds_or_milliseconds(issued_at);
+        let possible = ClerkTime::EPOCH..=ClerkTime::from_seconds_or_milliseconds(issued_at);
         possible.contains(&changed_at).then_some(changed_at)
     }
 }
@@ -198,8 +251,23 @@ fn validation() -> Validation {
     validation
 }
 
-/// The name under which Clerk keeps a second copy of the token, for browsers that hold the
-/// sessions of several instances.
+/// An origin ends with its host, but people copy URLs.
+fn parse_origins(text: &str) -> Vec<String> {
+    list(text)
+        .map(|origin| origin.trim_end_matches('/').to_owned())
+        .collect()
+}
+
+fn parse_publishable_key(text: &str) -> Result<String, &'static str> {
+    if text.starts_with("pk_") {
+        Ok(text.to_owned())
+    } else {
+        Err("must begin with `pk_`")
+    }
+}
+
+/// The name of the second copy of the token, which Clerk keeps for browsers that hold sessions of
+/// several instances.
 fn suffixed_cookie_name(publishable_key: &str) -> String {
     let hash = digest(&SHA1_FOR_LEGACY_USE_ONLY, publishable_key.as_bytes());
     let suffix: String = BASE64_URL_SAFE_NO_PAD
@@ -252,9 +320,9 @@ mod tests {
     const APP: &str = "https://app.example.com";
     const PUBLISHABLE_KEY: &str = "pk_live_Y2xlcmsuZXhhbXBsZS5jb20k";
 
-    fn sessions() -> Sessions {
+    fn sessions() -> SessionVerifier {
         let keys = SessionKeys::Given(Arc::clone(&OURS.verifies));
-        Sessions::new(keys, vec![APP.to_owned()], Some(PUBLISHABLE_KEY))
+        SessionVerifier::new(keys, vec![APP.to_owned()], Some(PUBLISHABLE_KEY))
     }
 
     /// A token as Clerk signs it, with the claims of `changes` over its own (null removes one).
@@ -300,7 +368,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_session_token_tells_who_is_signed_in_and_when_they_were_changed() {
+    async fn a_session_token_says_who_is_signed_in_and_when_they_were_changed() {
         let now = i64::try_from(get_current_timestamp()).unwrap();
         for (claim, milliseconds) in [
             (json!(1_763_000_000_123_i64), Some(1_763_000_000_123)),
@@ -319,7 +387,7 @@ mod tests {
                 verify("authorization", format!("Bearer {token}")).await,
                 Ok(Session {
                     user_id: ClerkUserId::parse("user_1").unwrap(),
-                    user_changed_at: milliseconds.map(ClerkTime),
+                    user_changed_at: milliseconds.map(ClerkTime::from_seconds_or_milliseconds),
                 }),
                 "{claim}"
             );
@@ -373,7 +441,7 @@ mod tests {
     #[tokio::test]
     async fn any_party_is_authorized_where_none_is_named() {
         let keys = SessionKeys::Given(Arc::clone(&OURS.verifies));
-        let sessions = Sessions::new(keys, Vec::new(), None);
+        let sessions = SessionVerifier::new(keys, Vec::new(), None);
         let mut headers = HeaderMap::new();
         let token = token(json!({ "azp": null }));
         headers.insert(AUTHORIZATION, format!("Bearer {token}").parse().unwrap());
@@ -386,7 +454,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_token_of_another_kind_or_key_is_no_session() {
+    async fn a_token_of_another_kind_or_key_is_not_a_session() {
         let jwt = json!({ "alg": "RS256", "typ": "JWT", "kid": "ins_1" });
         assert!(is_signed_in(sign(&jwt, json!({}), &OURS)).await);
         assert!(!is_signed_in(sign(&jwt, json!({}), &FOREIGN)).await);
@@ -417,7 +485,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_public_key_is_no_secret_to_sign_with() {
+    async fn a_token_signed_with_the_public_key_as_a_secret_is_refused() {
         let header = jsonwebtoken::Header::new(Algorithm::HS256);
         let public_key = OURS.verifies.try_get_as_bytes().unwrap();
         let claims = json!({ "sub": "user_1", "exp": get_current_timestamp() + 60 });

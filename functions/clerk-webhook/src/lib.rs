@@ -1,0 +1,203 @@
+//! `POST /api/webhooks/clerk`: Clerk reports a change.
+//!
+//! `signature` verifies the exact bytes, `event` parses them; this file does the rest.
+
+mod event;
+mod signature;
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Request, StatusCode};
+use serde::Serialize;
+use user_sync_core::{
+    config::{Variable, Variables},
+    function::Function,
+    log::{self, Count, Level},
+    problem::Problem,
+    supabase::{self, Outcome, Rejection, Source, Supabase, SupabaseError},
+    upstream::{Deadline, HttpClient},
+};
+
+use self::{
+    event::{Event, UserEvent},
+    signature::{EventId, SignatureVerifier},
+};
+
+/// The function behind `POST /api/webhooks/clerk`.
+pub struct ClerkWebhook {
+    signatures: SignatureVerifier,
+    supabase: Supabase,
+}
+
+/// What the caller learns: the event needs no other delivery.
+#[derive(Serialize)]
+pub struct Received {
+    outcome: EventOutcome,
+}
+
+/// What became of an event.
+#[derive(Serialize)]
+#[serde(rename_all = "snake_case")]
+enum EventOutcome {
+    /// It is not about a user.
+    Ignored,
+    /// It was written, or there was nothing to write.
+    #[serde(untagged)]
+    Applied(Outcome),
+}
+
+/// With all the public metadata that Clerk allows, the event of a user is under 100 KB.
+const BODY_LIMIT: usize = 1024 * 1024;
+
+impl Function for ClerkWebhook {
+    const LABEL: &'static str = "ClerkWebhook";
+
+    const VARIABLES: &'static [&'static Variable] = &[
+        &supabase::URL,
+        &supabase::KEY,
+        &log::FORMAT,
+        &signature::SIGNING_SECRET,
+    ];
+
+    type Answer = Received;
+
+    fn configure(variables: &mut Variables, http: &HttpClient) -> Option<Self> {
+        let supabase = Supabase::configure(variables, http);
+        let signatures = SignatureVerifier::configure(variables);
+        Some(Self {
+            signatures: signatures?,
+            supabase: supabase?,
+        })
+    }
+
+    fn describe(&self) -> String {
+        [self.supabase.describe(), self.signatures.describe()].join("; ")
+    }
+
+    async fn answer(&self, request: &Request<Bytes>) -> Result<Received, Problem> {
+        let body = request.body();
+        if body.len() > BODY_LIMIT {
+            return Err(Refusal::BodyTooLarge.into());
+        }
+        let signed = self.signatures.verify(request.headers(), body)?;
+        let deadline = Deadline::for_a_request();
+        let outcome = match Event::parse(signed.body) {
+            Ok(Event::User(event)) => {
+                let outcome = self.apply(&signed.id, &event, deadline).await?;
+                EventOutcome::Applied(outcome)
+            }
+            Ok(Event::Other { event_type }) => {
+                let count = Some(Count::WebhookEvent("ignored"));
+                let line =
+                    format_args!("[ClerkWebhook] {event_type:?} is not about a user: ignored");
+                log::write(Level::Info, count, line);
+                EventOutcome::Ignored
+            }
+            Err(unusable) => {
+                let reason = unusable.reason.to_string();
+                let rejection = Rejection {
+                    event_id: signed.id.as_str(),
+                    event_type: unusable.event_type.as_deref(),
+                    clerk_id: None,
+                    reason: &reason,
+                };
+                return Err(self.reject(rejection, deadline).await);
+            }
+        };
+        Ok(Received { outcome })
+    }
+}
+
+impl ClerkWebhook {
+    async fn apply(
+        &self,
+        id: &EventId,
+        event: &UserEvent,
+        deadline: Deadline,
+    ) -> Result<Outcome, Problem> {
+        let (event_type, user_id) = (&event.event_type, event.user.id());
+        let source = Source::Webhook {
+            event_id: id.as_str(),
+            event_type,
+            happened_at: event.happened_at,
+        };
+        match self.supabase.apply(&event.user, source, deadline).await {
+            Ok(written) => {
+                let outcome = written.outcome;
+                let count = Some(Count::WebhookEvent(outcome.as_str()));
+                let line = format_args!("[ClerkWebhook] {event_type} of {user_id}: {outcome}");
+                log::write(Level::Info, count, line);
+                written.log_displaced(Self::LABEL);
+                Ok(outcome)
+            }
+            Err(error @ SupabaseError::NotStorable { .. }) => {
+                let reason = error.to_string();
+                let rejection = Rejection {
+                    event_id: id.as_str(),
+                    event_type: Some(event_type),
+                    clerk_id: Some(user_id),
+                    reason: &reason,
+                };
+                Err(self.reject(rejection, deadline).await)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The caller may give the event up only once the ledger knows of it.
+    async fn reject(&self, rejection: Rejection<'_>, deadline: Deadline) -> Problem {
+        match self.supabase.reject(&rejection, deadline).await {
+            Ok(()) => Refusal::Rejected {
+                event_id: rejection.event_id.to_owned(),
+                reason: rejection.reason.to_owned(),
+            }
+            .into(),
+            Err(error) => error.into(),
+        }
+    }
+}
+
+/// Why an event is turned away, although it may be signed.
+#[derive(Debug, thiserror::Error)]
+enum Refusal {
+    /// It is longer than any event of Clerk's. The caller is not Clerk.
+    #[error("the body is longer than {BODY_LIMIT} bytes")]
+    BodyTooLarge,
+    /// It can never work, and stands in the ledger as rejected. The caller gives it up.
+    #[error("event {event_id} can never work: {reason}")]
+    Rejected {
+        /// The event's id.
+        event_id: String,
+        /// What the ledger says.
+        reason: String,
+    },
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        let detail = refusal.to_string();
+        match refusal {
+            Refusal::BodyTooLarge => Self {
+                status: StatusCode::PAYLOAD_TOO_LARGE,
+                code: "body_too_large",
+                title: "The body is too large",
+                detail,
+                hint: None,
+                count: None,
+                header: None,
+            },
+            Refusal::Rejected { .. } => Self {
+                status: StatusCode::UNPROCESSABLE_ENTITY,
+                code: "event_rejected",
+                title: "The event can never work",
+                detail,
+                hint: None,
+                count: Some(Count::WebhookEvent("rejected")),
+                // Svix stops delivering this event: https://docs.svix.com/retries
+                header: Some((
+                    HeaderName::from_static("webhook-delivery"),
+                    HeaderValue::from_static("abort-message"),
+                )),
+            },
+        }
+    }
+}
