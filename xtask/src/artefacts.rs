@@ -12,23 +12,54 @@ use std::{
 };
 
 use anyhow::Result;
+use clap::{Args, ValueEnum};
 use serde_json::json;
 use stack::{Log, Stack, Target, clerk::Delivery};
 
 use crate::test::cargo;
 
+/// What is done with what was built.
+#[derive(Args)]
+pub struct Arguments {
+    /// Only this, and not both
+    #[arg(long, value_enum)]
+    only: Option<Part>,
+}
+
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
+enum Part {
+    Tests,
+    Figures,
+}
+
+impl Arguments {
+    fn include(&self, part: Part) -> bool {
+        self.only.is_none_or(|only| only == part)
+    }
+}
+
 /// Builds as Vercel does, and tests it.
-pub async fn vercel() -> Result<()> {
-    cargo("test --test end_to_end vercel_build:: -- --ignored")?;
-    cargo("test --test vercel -- --ignored")?;
-    measure(Target::VercelBuild).await
+pub async fn vercel(arguments: Arguments) -> Result<()> {
+    if arguments.include(Part::Tests) {
+        cargo("test --test end_to_end vercel_build:: -- --ignored")?;
+        cargo("test --test vercel -- --ignored")?;
+    }
+    if arguments.include(Part::Figures) {
+        measure(Target::VercelBuild).await?;
+    }
+    Ok(())
 }
 
 /// Checks the template, builds as AWS SAM does, and tests it.
-pub async fn sam() -> Result<()> {
-    stack::check_template()?;
-    cargo("test --test end_to_end sam_build:: -- --ignored")?;
-    measure(Target::SamBuild).await
+pub async fn sam(arguments: Arguments) -> Result<()> {
+    if arguments.include(Part::Tests) {
+        stack::check_template()?;
+        cargo("test --test end_to_end sam_build:: -- --ignored")?;
+    }
+    if arguments.include(Part::Figures) {
+        measure(Target::SamBuild).await?;
+    }
+    Ok(())
 }
 
 /// How often a function is started; the median counts.

@@ -22,9 +22,9 @@ enum Command {
     /// Tests the app, also in a browser
     Web,
     /// Builds as Vercel does, tests that, and measures it
-    Vercel,
+    Vercel(artefacts::Arguments),
     /// Builds for AWS Lambda as SAM does, tests that, and measures it
-    Sam,
+    Sam(artefacts::Arguments),
     /// Plays random histories with faults against a model of Clerk
     Soak(soak::Arguments),
 }
@@ -35,8 +35,8 @@ async fn main() -> Result<()> {
         Command::Dev(arguments) => dev::run(arguments).await,
         Command::Test => test::run(),
         Command::Web => web::run().await,
-        Command::Vercel => artefacts::vercel().await,
-        Command::Sam => artefacts::sam().await,
+        Command::Vercel(arguments) => artefacts::vercel(arguments).await,
+        Command::Sam(arguments) => artefacts::sam(arguments).await,
         Command::Soak(arguments) => soak::run(arguments).await,
     }
 }

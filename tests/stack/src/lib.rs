@@ -31,7 +31,7 @@ pub use functions::{
     check_template, variables, vercel_output,
 };
 pub use postgres::Postgres;
-pub use process::Log;
+pub use process::{Log, Process};
 pub use repository::{copy_files, files, root};
 pub use supabase::{
     Supabase,

@@ -2,9 +2,10 @@
 
 use std::{
     fmt,
+    fs::File,
     io::{BufRead, BufReader, Read},
     os::unix::process::CommandExt,
-    process::{Child, ChildStdin, Command, Stdio},
+    process::{Child, ChildStdin, Command, ExitStatus, Stdio},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread,
     time::{Duration, Instant},
@@ -47,32 +48,35 @@ pub struct Process {
 impl Process {
     /// Starts `command` in its own process group.
     pub fn start(name: &'static str, command: &Command, stop: Stop, log: Log) -> Result<Self> {
-        let signal = match stop {
-            Stop::Terminate => "TERM",
-            Stop::Interrupt => "INT",
-        };
-        let mut guarded = Command::new("/bin/sh");
-        guarded.args(["-c", GUARD, "guard", signal]);
-        guarded.arg(command.get_program()).args(command.get_args());
-        for (variable, value) in command.get_envs() {
-            match value {
-                Some(value) => guarded.env(variable, value),
-                None => guarded.env_remove(variable),
-            };
+        let mut guarded = guarded(command, stop);
+        guarded.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut process = Self::spawn(name, &mut guarded, log)?;
+        let child = &mut process.child;
+        process.log.follow(name, child.stdout.take());
+        process.log.follow(name, child.stderr.take());
+        Ok(process)
+    }
+
+    /// Starts `command` likewise. What it prints goes to a file, or is shown where there is none.
+    pub fn start_printing(
+        name: &'static str,
+        command: &Command,
+        output: Option<&File>,
+    ) -> Result<Self> {
+        let mut guarded = guarded(command, Stop::Terminate);
+        if let Some(file) = output {
+            guarded.stdout(file.try_clone()?).stderr(file.try_clone()?);
         }
-        if let Some(folder) = command.get_current_dir() {
-            guarded.current_dir(folder);
-        }
+        Self::spawn(name, &mut guarded, Log::default())
+    }
+
+    fn spawn(name: &'static str, guarded: &mut Command, log: Log) -> Result<Self> {
         let mut child = guarded
             .process_group(0)
             .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
             .spawn()
             .with_context(|| format!("cannot start {name}"))?;
         let lifeline = child.stdin.take();
-        log.follow(name, child.stdout.take());
-        log.follow(name, child.stderr.take());
         Ok(Self {
             name,
             child,
@@ -84,6 +88,11 @@ impl Process {
     /// The program's id.
     pub fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// How the program ended, once it has.
+    pub fn ended(&mut self) -> Result<Option<ExitStatus>> {
+        Ok(self.child.try_wait()?)
     }
 
     /// Fails, with the program's last lines, if it has ended.
@@ -100,6 +109,32 @@ impl Process {
         self.child.wait()?;
         Ok(())
     }
+}
+
+/// The command, guarded as [`GUARD`] says.
+fn guarded(command: &Command, stop: Stop) -> Command {
+    let signal = match stop {
+        Stop::Terminate => "TERM",
+        Stop::Interrupt => "INT",
+    };
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", GUARD, "guard", signal]);
+    run_by(shell, command)
+}
+
+/// The command as the last arguments of another program, which runs it.
+pub fn run_by(mut program: Command, command: &Command) -> Command {
+    program.arg(command.get_program()).args(command.get_args());
+    for (variable, value) in command.get_envs() {
+        match value {
+            Some(value) => program.env(variable, value),
+            None => program.env_remove(variable),
+        };
+    }
+    if let Some(folder) = command.get_current_dir() {
+        program.current_dir(folder);
+    }
+    program
 }
 
 impl Drop for Process {

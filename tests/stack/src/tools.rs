@@ -12,7 +12,7 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
-use crate::repository::root;
+use crate::{process::run_by, repository::root};
 
 /// What runs npm and its programs.
 const NODE: &str = "Node.js 20.19, 22.12 or later, with npm (https://nodejs.org)";
@@ -274,4 +274,12 @@ pub fn run(command: &mut Command, wanted: &str) -> Result<()> {
         "{program} failed ({status}); it belongs to {wanted}"
     );
     Ok(())
+}
+
+/// The same command with the lowest priority. A release build keeps every core busy for minutes,
+/// and tests that run meanwhile have time limits.
+pub fn patient(command: &Command) -> Command {
+    let mut nice = Command::new("nice");
+    nice.args(["-n", "19"]);
+    run_by(nice, command)
 }

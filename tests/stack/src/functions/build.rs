@@ -112,7 +112,7 @@ pub fn vercel_output(project: &Path, environment: &Environment) -> Result<PathBu
     command
         .args(["build", "--prod", "--yes", "--standalone"])
         .envs(environment);
-    tools::run(&mut command, "the Vercel CLI")?;
+    tools::run(&mut tools::patient(&command), "the Vercel CLI")?;
     Ok(project.join(".vercel/output"))
 }
 
@@ -132,14 +132,13 @@ fn sam_build() -> Result<Executables> {
 /// Runs a program of AWS's, with no account.
 fn sam(program: &str, arguments: &[&str]) -> Result<()> {
     let (sam_tools, cargo_tools) = (tools::sam_tools()?, tools::cargo_tools()?);
-    tools::run(
-        Command::new(sam_tools.join(program))
-            .args(arguments)
-            .current_dir(root())
-            .env("PATH", tools::path_with(&[&cargo_tools])?)
-            .env("CARGO_TARGET_DIR", artefacts())
-            .env("AWS_DEFAULT_REGION", "us-east-1")
-            .env("SAM_CLI_TELEMETRY", "0"),
-        "aws-sam-cli",
-    )
+    let mut command = Command::new(sam_tools.join(program));
+    command
+        .args(arguments)
+        .current_dir(root())
+        .env("PATH", tools::path_with(&[&cargo_tools])?)
+        .env("CARGO_TARGET_DIR", artefacts())
+        .env("AWS_DEFAULT_REGION", "us-east-1")
+        .env("SAM_CLI_TELEMETRY", "0");
+    tools::run(&mut tools::patient(&command), "aws-sam-cli")
 }
