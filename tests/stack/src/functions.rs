@@ -295,7 +295,7 @@ async fn lambda(name: &'static str, environment: &Environment, log: &Log) -> Res
     let mut command = cargo_lambda()?;
     command
         .args(["watch", "--quiet", "--ignore-changes"])
-        .args(["--package", name, "--invoke-address", "127.0.0.1"])
+        .args(["--invoke-address", "127.0.0.1"])
         .args(["--invoke-port", &port.to_string()])
         .envs(environment);
     let url = format!("http://127.0.0.1:{port}/lambda-url/{name}");

@@ -29,10 +29,8 @@ pub fn build(target: Target) -> Result<Executables> {
         return Ok(executables.clone());
     }
     let executables = match target {
-        Target::Vercel => of_each_function(|function| {
-            build_binary("vercel-functions", &format!("vercel-{}", function.name))
-        })?,
-        Target::Lambda => of_each_function(|function| build_binary(function.name, function.name))?,
+        Target::Vercel => build_binaries("vercel-")?,
+        Target::Lambda => build_binaries("")?,
         Target::VercelBuild => vercel_build()?,
         Target::SamBuild => sam_build()?,
         Target::VercelDev | Target::InProcess => bail!("{target} has no executables"),
@@ -47,29 +45,40 @@ pub fn build(target: Target) -> Result<Executables> {
     Ok(built.entry(target).or_insert(executables).clone())
 }
 
-fn of_each_function(executable: impl Fn(&Entry) -> Result<PathBuf>) -> Result<Executables> {
-    let executables = FUNCTIONS
-        .iter()
-        .map(|function| Ok((function.name, executable(function)?)));
-    executables.collect()
+/// Builds the binary of each function, with the features of the whole workspace, as `cargo xtask`
+/// and the tests are built. So each dependency is compiled once.
+fn build_binaries(prefix: &str) -> Result<Executables> {
+    let mut cargo = Command::new("cargo");
+    cargo
+        .args(["build", "--workspace"])
+        .arg("--message-format=json-render-diagnostics")
+        .current_dir(root())
+        .stderr(Stdio::inherit());
+    for Entry { name, .. } in FUNCTIONS {
+        cargo.args(["--bin", &format!("{prefix}{name}")]);
+    }
+    let output = cargo.output().context("cannot run cargo")?;
+    ensure!(output.status.success(), "cargo cannot build the functions");
+    let messages: Vec<Value> = String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .filter_map(|line| serde_json::from_str(line).ok())
+        .collect();
+    executables(|Entry { name, .. }| {
+        let name = format!("{prefix}{name}");
+        let mut built = messages
+            .iter()
+            .filter(|message| message["target"]["name"] == name);
+        built
+            .find_map(|message| Some(PathBuf::from(message["executable"].as_str()?)))
+            .with_context(|| format!("cargo built no {name}"))
+    })
 }
 
-/// Builds one binary of a package alone, as the platforms' tools do: packages that are built
-/// together unite their features.
-fn build_binary(package: &str, name: &str) -> Result<PathBuf> {
-    let output = Command::new("cargo")
-        .args(["build", "--message-format=json-render-diagnostics"])
-        .args(["--package", package, "--bin", name])
-        .current_dir(root())
-        .stderr(Stdio::inherit())
-        .output()
-        .context("cannot run cargo")?;
-    ensure!(output.status.success(), "cargo cannot build {name}");
-    String::from_utf8_lossy(&output.stdout)
-        .lines()
-        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-        .find_map(|message| Some(PathBuf::from(message["executable"].as_str()?)))
-        .with_context(|| format!("cargo has built no {name}"))
+fn executables(find: impl Fn(&Entry) -> Result<PathBuf>) -> Result<Executables> {
+    let found = FUNCTIONS
+        .iter()
+        .map(|function| Ok((function.name, find(function)?)));
+    found.collect()
 }
 
 /// Where both platforms' tools build, so that what is common to both is built once.
@@ -100,9 +109,7 @@ pub fn vercel(project: &Path) -> Result<Command> {
 
 fn vercel_build() -> Result<Executables> {
     let output = vercel_output(&vercel_project("build")?, &Environment::new())?;
-    of_each_function(|function| {
-        Ok(output.join(format!("functions{}.func/executable", function.route)))
-    })
+    executables(|function| Ok(output.join(format!("functions{}.func/executable", function.route))))
 }
 
 /// Builds any project as Vercel does, to be deployed, and returns the folder of the output.
@@ -126,7 +133,7 @@ fn sam_build() -> Result<Executables> {
     let output = artefacts().join("sam");
     eprintln!("sam build …");
     sam("sam", &["build", "--build-dir", &output.to_string_lossy()])?;
-    of_each_function(|function| Ok(output.join(format!("{}Function/bootstrap", function.label))))
+    executables(|function| Ok(output.join(format!("{}Function/bootstrap", function.label))))
 }
 
 /// Runs a program of AWS's, with no account.
