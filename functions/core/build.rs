@@ -1,17 +1,17 @@
-//! Which commit is built, for the line that each function logs at its start: Vercel says it, and
-//! elsewhere git does.
+//! Sets `COMMIT` for the line that each function logs when it starts. Vercel has the commit in a
+//! variable; elsewhere git knows it.
 
 use std::{env, process::Command};
 
 fn main() {
     println!("cargo::rerun-if-env-changed=VERCEL_GIT_COMMIT_SHA");
-    // It grows with every commit. A downloaded archive has none.
-    if let Some(log) = ask_git(&["--git-path", "logs/HEAD"]) {
+    // Git adds a line to this file with each commit. A downloaded archive does not have it.
+    if let Some(log) = git_rev_parse(&["--git-path", "logs/HEAD"]) {
         println!("cargo::rerun-if-changed={log}");
     }
     let commit = env::var("VERCEL_GIT_COMMIT_SHA").ok();
     let commit = commit.filter(|commit| !commit.is_empty());
-    let commit = commit.or_else(|| ask_git(&["HEAD"]));
+    let commit = commit.or_else(|| git_rev_parse(&["HEAD"]));
     let commit = commit.unwrap_or_else(|| "unknown".to_owned());
     println!(
         "cargo::rustc-env=COMMIT={}",
@@ -19,12 +19,12 @@ fn main() {
     );
 }
 
-fn ask_git(what: &[&str]) -> Option<String> {
-    let asked = Command::new("git")
+fn git_rev_parse(arguments: &[&str]) -> Option<String> {
+    let output = Command::new("git")
         .arg("rev-parse")
-        .args(what)
+        .args(arguments)
         .output()
         .ok()?;
-    let answer = String::from_utf8(asked.stdout).ok()?;
-    asked.status.success().then(|| answer.trim().to_owned())
+    let answer = String::from_utf8(output.stdout).ok()?;
+    output.status.success().then(|| answer.trim().to_owned())
 }

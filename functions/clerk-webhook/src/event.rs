@@ -1,4 +1,4 @@
-//! The bytes of an event → what happened to which user.
+//! Bytes of an event → what happened to which user.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -9,7 +9,7 @@ use user_sync_core::clerk::{ClerkTime, ClerkUser, NotAUser};
 pub enum Event {
     /// `user.created`, `user.updated` or `user.deleted`: a user changed.
     User(UserEvent),
-    /// Any other event. An endpoint may be subscribed to more than we need.
+    /// Any other event. An endpoint may be subscribed to more events than we need.
     Other {
         /// The event's type, such as `session.created`.
         event_type: String,
@@ -23,7 +23,7 @@ pub struct UserEvent {
     pub event_type: String,
     /// The user after the change. A deleted user has only an id.
     pub user: ClerkUser,
-    /// When it happened, where the envelope says so. A deletion carries no other time.
+    /// When it happened, if the envelope says so. A deletion has no other time.
     pub happened_at: Option<ClerkTime>,
 }
 
@@ -58,16 +58,16 @@ impl Event {
     }
 }
 
-/// A signed event that will never work, however often it is delivered.
+/// A signed event that can never work. Another delivery does not help.
 #[derive(Debug, PartialEq)]
 pub struct UnusableEvent {
-    /// Its type, where that can be read.
+    /// Its type, if that can be read.
     pub event_type: Option<String>,
     /// What is wrong with it.
     pub reason: Reason,
 }
 
-/// What is wrong with a signed event. The texts go into the ledger, so they quote nothing.
+/// What is wrong with a signed event. The messages go into the ledger, so they quote nothing.
 #[derive(Debug, PartialEq, thiserror::Error)]
 pub enum Reason {
     /// The body is not Clerk's envelope.
@@ -95,7 +95,7 @@ mod tests {
         r#"{"type":"user.deleted","data":{"id":"user_1"},"timestamp":1763000000123}"#;
 
     #[test]
-    fn an_event_about_a_user_is_parsed_and_any_other_is_left_alone() {
+    fn an_event_about_a_user_is_parsed_and_any_other_is_not() {
         for event_type in ["user.created", "user.updated", "user.deleted"] {
             let event = Event::parse(BODY.replace("user.deleted", event_type).as_bytes()).unwrap();
             let Event::User(event) = event else {

@@ -1,6 +1,6 @@
 //! `POST /api/webhooks/clerk`: Clerk reports a change.
 //!
-//! `signature` verifies the exact bytes, `event` parses them; this file does the rest.
+//! `signature` verifies the exact bytes, and `event` parses them. This file does the rest.
 
 mod event;
 mod signature;
@@ -28,24 +28,24 @@ pub struct ClerkWebhook {
     supabase: Supabase,
 }
 
-/// What the caller learns: the event needs no other delivery.
+/// The answer: the event does not need another delivery.
 #[derive(Serialize)]
 pub struct Received {
     outcome: EventOutcome,
 }
 
-/// What became of an event.
+/// What happened to an event.
 #[derive(Serialize)]
 #[serde(rename_all = "snake_case")]
 enum EventOutcome {
     /// It is not about a user.
     Ignored,
-    /// It was written, or there was nothing to write.
+    /// It was applied, with this outcome.
     #[serde(untagged)]
     Applied(Outcome),
 }
 
-/// With all the public metadata that Clerk allows, the event of a user is under 100 KB.
+/// In bytes. An event with all the public metadata that Clerk allows is under 100 KB.
 const BODY_LIMIT: usize = 1024 * 1024;
 
 impl Function for ClerkWebhook {
@@ -143,7 +143,7 @@ impl ClerkWebhook {
         }
     }
 
-    /// The caller may give the event up only once the ledger knows of it.
+    /// Rejects an event. Svix may give it up only after it is in the ledger.
     async fn reject(&self, rejection: Rejection<'_>, deadline: Deadline) -> Problem {
         match self.supabase.reject(&rejection, deadline).await {
             Ok(()) => Refusal::Rejected {
@@ -156,18 +156,19 @@ impl ClerkWebhook {
     }
 }
 
-/// Why an event is turned away, although it may be signed.
+/// Why a webhook is refused, even if it is signed.
 #[derive(Debug, thiserror::Error)]
 enum Refusal {
-    /// It is longer than any event of Clerk's. The caller is not Clerk.
+    /// It is longer than any event from Clerk. The caller is not Clerk.
     #[error("the body is longer than {BODY_LIMIT} bytes")]
     BodyTooLarge,
-    /// It can never work, and stands in the ledger as rejected. The caller gives it up.
+    /// It can never work, and is in the ledger as rejected. Svix gives it up. The operator fixes
+    /// the cause and replays the event.
     #[error("event {event_id} can never work: {reason}")]
     Rejected {
         /// The event's id.
         event_id: String,
-        /// What the ledger says.
+        /// The reason, as in the ledger.
         reason: String,
     },
 }

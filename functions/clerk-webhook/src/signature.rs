@@ -1,4 +1,4 @@
-//! Signed bytes → bytes that surely come from Clerk.
+//! Bytes of a request → verified bytes from Clerk.
 
 use aws_lc_rs::digest::{SHA256, digest};
 use bytes::Bytes;
@@ -13,7 +13,7 @@ use user_sync_core::{
 pub const SIGNING_SECRET: Variable = Variable {
     names: &["CLERK_WEBHOOK_SIGNING_SECRET"],
     holds: "the endpoint's signing secret, `whsec_…`; several, separated by commas, while one is rotated",
-    unset: Unset::Refused,
+    unset: Unset::Required,
 };
 
 /// The id of an event, the same in each of its deliveries: the header `svix-id`.
@@ -21,14 +21,14 @@ pub const SIGNING_SECRET: Variable = Variable {
 pub struct EventId(String);
 
 impl EventId {
-    /// The id as Svix writes it.
+    /// The id, as Svix sends it.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// Verifies that a webhook comes from the instance, by the secret of any of its endpoints: there are
-/// two while a secret is rotated.
+/// Verifies that a webhook comes from our Clerk instance. Each signing secret is accepted: there
+/// are two while a secret is rotated.
 pub struct SignatureVerifier(Vec<SigningSecret>);
 
 /// The signing secret of one endpoint.
@@ -38,14 +38,14 @@ struct SigningSecret {
 }
 
 impl SigningSecret {
-    /// Reads a secret, `whsec_…`. Its fingerprint identifies it and gives nothing away: the first
+    /// Parses a secret, `whsec_…`. Its fingerprint identifies it without revealing it: the first
     /// eight digits that `printf %s whsec_… | sha256sum` prints.
     fn parse(text: &str) -> Result<Self, &'static str> {
         if !text.starts_with("whsec_") {
-            return Err("must hold signing secrets that begin with `whsec_`");
+            return Err("must be a signing secret, which begins with `whsec_`");
         }
-        let webhook = Webhook::new(text)
-            .map_err(|_| "holds a signing secret that is not whole; copy it again")?;
+        let webhook =
+            Webhook::new(text).map_err(|_| "has an incomplete signing secret; copy it again")?;
         let hash = digest(&SHA256, text.as_bytes());
         let fingerprint = hash.as_ref()[..4].iter().map(|byte| format!("{byte:02x}"));
         Ok(Self {
@@ -66,12 +66,12 @@ impl SignatureVerifier {
             .map(SigningSecret::parse)
             .collect::<Result<_, _>>()?;
         if secrets.is_empty() {
-            return Err("holds only commas; the signing secret begins with `whsec_`");
+            return Err("has only commas; a signing secret begins with `whsec_`");
         }
         Ok(Self(secrets))
     }
 
-    /// What is used, for the log.
+    /// What it uses, for the log.
     pub fn describe(&self) -> String {
         let fingerprints: Vec<_> = self
             .0
@@ -84,7 +84,7 @@ impl SignatureVerifier {
         )
     }
 
-    /// Verifies the exact bytes of a request, and only then lets them be read.
+    /// Verifies the exact bytes of a request. Only bytes that it returns may be parsed.
     pub fn verify<'a>(
         &self,
         headers: &HeaderMap,
@@ -109,14 +109,15 @@ impl SignatureVerifier {
     }
 }
 
-/// Why a request does not count as Clerk's.
+/// Why a request is not accepted as one from Clerk.
 #[derive(Debug, thiserror::Error)]
 pub enum SignatureError {
-    /// It lacks the headers of a signature: the sender is not Svix.
+    /// A signature header is missing or malformed: the sender is not Svix.
     #[error("the signature's headers cannot be read: {0}")]
     Headers(&'static str),
-    /// The signature fits none of our secrets, or is older than five minutes.
-    #[error("the signature does not count: {0}")]
+    /// The signature matches none of our secrets, or its time is over five minutes away. If the
+    /// sender is Svix, the operator compares the signing secrets.
+    #[error("the signature is not valid: {0}")]
     Signature(&'static str),
 }
 
@@ -157,8 +158,8 @@ impl From<WebhookError> for SignatureError {
             WebhookError::FutureTimestampError => Self::Signature("it is from the future"),
             // Svix signs text only.
             WebhookError::InvalidPayload => Self::Signature("the body is not UTF-8"),
-            WebhookError::InvalidSignature => Self::Signature("it fits none of our secrets"),
-            // These two are about a secret. Ours were read at the start.
+            WebhookError::InvalidSignature => Self::Signature("it matches none of our secrets"),
+            // These two are about a secret, and ours were parsed at the start.
             WebhookError::InvalidSecret(_) | WebhookError::EmptySecret => {
                 Self::Signature("a secret cannot be read")
             }
@@ -166,7 +167,7 @@ impl From<WebhookError> for SignatureError {
     }
 }
 
-/// The bytes of an event that surely comes from Clerk, not yet parsed.
+/// An event that is verified but not yet parsed.
 #[derive(Debug)]
 pub struct SignedEvent<'a> {
     /// The event's id.
@@ -211,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_is_known_by_its_fingerprint() {
+    fn a_secret_is_described_by_its_fingerprint() {
         let verifier = SignatureVerifier::parse(OLD_SECRET).unwrap();
         assert_eq!(
             verifier.describe(),
@@ -220,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_without_a_whole_secret_is_refused() {
+    fn a_value_without_a_complete_secret_is_refused() {
         for value in [",", "hunter2", "whsec_", "whsec_***"] {
             let mistake = SignatureVerifier::parse(value).err().unwrap();
             assert!(!mistake.contains("hunter2"), "{mistake}");
@@ -228,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn any_of_the_secrets_verifies_and_no_other() {
+    fn each_of_our_secrets_verifies_and_no_other_does() {
         for (secret, verifies) in [
             (OLD_SECRET, true),
             (NEW_SECRET, true),
@@ -239,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn any_signature_of_the_list_verifies() {
+    fn one_valid_signature_in_the_list_is_enough() {
         let mut headers = signed(FOREIGN_SECRET, now(), BODY);
         let list = [&headers, &signed(OLD_SECRET, now(), BODY)]
             .map(|headers| headers["svix-signature"].to_str().unwrap().to_owned())
@@ -249,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn a_signature_counts_for_five_minutes_on_either_side() {
+    fn a_signature_is_valid_for_five_minutes_in_both_directions() {
         for (seconds, verifies) in [(-298, true), (-302, false), (298, true), (303, false)] {
             let headers = signed(OLD_SECRET, now() + seconds, BODY);
             assert_eq!(verify(&headers, BODY).is_ok(), verifies, "{seconds} s");
@@ -273,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn each_header_is_needed() {
+    fn each_header_is_required() {
         for name in ["svix-id", "svix-timestamp", "svix-signature"] {
             let mut headers = signed(OLD_SECRET, now(), BODY);
             headers.remove(name);

@@ -1,6 +1,6 @@
-//! Clerk's words: ids, times and users.
+//! Clerk's types: ids, times and users.
 //!
-//! Each type is made by a parser at the edge: code that holds one need not check it again.
+//! Each value is checked when it is parsed, so no other code checks it again.
 
 pub mod backend_api;
 
@@ -9,7 +9,8 @@ use std::{collections::BTreeMap, fmt};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-/// The id of a Clerk user: `user_`, and letters, digits or underscores. Safe in a path, a query and a log line.
+/// The id of a Clerk user: `user_` and then letters, digits or underscores. It is safe in a path, a
+/// query and a log line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String")]
 pub struct ClerkUserId(String);
@@ -20,14 +21,14 @@ pub struct ClerkUserId(String);
 pub struct NotAUserId;
 
 impl ClerkUserId {
-    /// Reads an id that came from outside. Clerk's are 32 characters long; the bound leaves room.
+    /// Parses an id. Clerk's ids have 32 characters; the limit leaves room for longer ones.
     pub fn parse(text: &str) -> Result<Self, NotAUserId> {
         let suffix = text.strip_prefix("user_").ok_or(NotAUserId)?;
-        let well_formed = (1..=64).contains(&suffix.len())
+        let is_valid = (1..=64).contains(&suffix.len())
             && suffix
                 .bytes()
                 .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-        well_formed.then(|| Self(text.to_owned())).ok_or(NotAUserId)
+        is_valid.then(|| Self(text.to_owned())).ok_or(NotAUserId)
     }
 }
 
@@ -45,20 +46,20 @@ impl fmt::Display for ClerkUserId {
     }
 }
 
-/// A moment of Clerk's clock, in milliseconds since 1970.
+/// A time from Clerk, in milliseconds since 1970.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Serialize)]
 pub struct ClerkTime(i64);
 
 impl ClerkTime {
-    /// 1970, the start of the clock.
+    /// The start of 1970.
     pub const EPOCH: Self = Self(0);
 
-    /// The year 5138 in seconds, March 1973 in milliseconds: no time of Clerk's is so far from
-    /// today that it could be either.
+    /// The year 5138 in seconds, or March 1973 in milliseconds. No time from Clerk is that far from
+    /// today, so a number below this is in seconds, and one above it in milliseconds.
     const SECONDS_END: i64 = 100_000_000_000;
 
-    /// Reads a time that Clerk sends in milliseconds in real deliveries, and in seconds in
-    /// session tokens and in the example of its webhook specification.
+    /// Reads a time. Clerk sends milliseconds in real webhooks, but seconds in session tokens and
+    /// in the example of its webhook specification.
     pub fn from_seconds_or_milliseconds(number: i64) -> Self {
         if (-Self::SECONDS_END..Self::SECONDS_END).contains(&number) {
             Self(number * 1_000)
@@ -70,7 +71,7 @@ impl ClerkTime {
 
 /// A user as Clerk describes them, without the two kinds of metadata that are never stored.
 ///
-/// The fields stay as the bytes that Clerk sent. The database alone decides which of them become
+/// Each field keeps the exact JSON that Clerk sent. Only the database decides which fields become
 /// columns, and how.
 #[derive(Debug, Serialize)]
 #[serde(transparent)]
@@ -81,28 +82,28 @@ pub struct ClerkUser {
 }
 
 impl ClerkUser {
-    /// Fields that are never stored, logged or sent on.
-    const WITHHELD: [&str; 2] = ["private_metadata", "unsafe_metadata"];
+    /// Fields that are never stored, logged or passed on.
+    const REMOVED: [&str; 2] = ["private_metadata", "unsafe_metadata"];
 
-    /// Reads Clerk's user object, from the Backend API or from an event's `data`.
+    /// Parses Clerk's user object, from the Backend API or from an event's `data`.
     pub fn parse(json: &str) -> Result<Self, NotAUser> {
         let mut fields: BTreeMap<String, Box<RawValue>> =
             serde_json::from_str(json).map_err(|_| NotAUser::NotAnObject)?;
         let id = fields.get("id").ok_or(NotAUser::NoId)?;
         let id = serde_json::from_str(id.get()).map_err(|_| NotAUser::BadId)?;
-        for name in Self::WITHHELD {
+        for name in Self::REMOVED {
             fields.remove(name);
         }
         Ok(Self { fields, id })
     }
 
-    /// The id under `id`.
+    /// The user's id.
     pub fn id(&self) -> &ClerkUserId {
         &self.id
     }
 }
 
-/// The JSON is not a Clerk user. The texts go into the ledger, so they quote nothing.
+/// Why JSON is not a Clerk user. The messages go into the ledger, so they quote nothing.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotAUser {
     /// The value is missing or is not a JSON object.
@@ -121,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_user_id_is_a_prefix_and_a_word() {
+    fn a_user_id_has_the_prefix_and_safe_characters() {
         let longest = format!("user_{}", "a".repeat(64));
         for id in ["user_1", "user_2NNEqL2nrIRdJ194ndJqAHwEfxC", &longest] {
             assert_eq!(ClerkUserId::parse(id).map(|id| id.0), Ok(id.to_owned()));
@@ -159,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn a_user_keeps_its_bytes_except_the_withheld_metadata() {
+    fn a_user_keeps_its_exact_json_without_the_removed_metadata() {
         let user = ClerkUser::parse(
             r#"{"id":"user_1","public_metadata":{"n":1.000,"big":123456789012345678901234567890},
                 "private_metadata":{"a":1},"unsafe_metadata":{"b":2}}"#,
@@ -174,14 +175,14 @@ mod tests {
 
     #[test]
     fn json_that_is_not_a_user_says_why() {
-        for (json, why) in [
+        for (json, reason) in [
             ("[]", NotAUser::NotAnObject),
             ("{", NotAUser::NotAnObject),
             ("{}", NotAUser::NoId),
             (r#"{"id":7}"#, NotAUser::BadId),
             (r#"{"id":"user_x,id.neq.y"}"#, NotAUser::BadId),
         ] {
-            assert_eq!(ClerkUser::parse(json).unwrap_err(), why, "{json}");
+            assert_eq!(ClerkUser::parse(json).unwrap_err(), reason, "{json}");
         }
     }
 }

@@ -1,41 +1,41 @@
-//! The reader of environment variables. It knows none of them: whoever needs one declares it as a
-//! [`Variable`] beside the code that reads it.
+//! Reads environment variables. The variables themselves are not listed here: each is a
+//! [`Variable`], declared beside the code that uses it.
 
 use std::fmt;
 
 /// An environment variable.
 #[derive(Debug)]
 pub struct Variable {
-    /// Its names. The first one that is set counts.
+    /// Its names. The first one that is set is used.
     pub names: &'static [&'static str],
     /// What it holds, in one line, for messages and documents.
     pub holds: &'static str,
-    /// What happens where it is not set.
+    /// What happens if it is not set.
     pub unset: Unset,
 }
 
-/// What happens where a variable is not set.
+/// What happens if a variable is not set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unset {
     /// The function does not start.
-    Refused,
-    /// This value counts.
+    Required,
+    /// This value is used.
     Default(&'static str),
-    /// The function does without it, with this effect.
+    /// The function works without it, with this effect.
     Optional(&'static str),
 }
 
-/// The environment of a function, and what was found wrong with it so far.
+/// The environment of a function, and the mistakes found in it so far.
 pub struct Variables<'a> {
     look_up: &'a dyn Fn(&str) -> Option<String>,
     mistakes: Vec<String>,
 }
 
-/// Everything that is wrong with the environment, a line each. Values are not quoted: most of
-/// them are secrets.
+/// All mistakes in the environment, one line each. The operator fixes them. No value is quoted,
+/// because most are secrets.
 #[derive(Debug, thiserror::Error)]
 pub struct ConfigError {
-    /// A variable's name, and what is wrong with it.
+    /// Each is a variable's name, and what is wrong with it.
     pub mistakes: Vec<String>,
 }
 
@@ -50,8 +50,8 @@ impl fmt::Display for ConfigError {
 }
 
 impl Variables<'_> {
-    /// Builds something from the variables that `look_up` knows. A mistake does not end the build,
-    /// so that a person can fix all of them in one go.
+    /// Builds a value from variables. `look_up` returns the value of a variable by its name. A
+    /// mistake does not stop the build, so that a person can fix all mistakes at once.
     pub fn read<T>(
         look_up: &dyn Fn(&str) -> Option<String>,
         build: impl FnOnce(&mut Variables) -> Option<T>,
@@ -67,8 +67,8 @@ impl Variables<'_> {
             .ok_or(ConfigError { mistakes })
     }
 
-    /// Reads and parses a variable. `None` where it is missing or malformed, which is noted, or
-    /// where it is not set and need not be.
+    /// Reads and parses a variable. `None` if it is optional and not set, or if it is missing or
+    /// malformed, which is recorded as a mistake.
     pub fn get<T, E: fmt::Display>(
         &mut self,
         variable: &Variable,
@@ -82,7 +82,7 @@ impl Variables<'_> {
             (Some(set), _) => set,
             (None, Unset::Default(value)) => (variable.names[0], value.to_owned()),
             (None, Unset::Optional(_)) => return None,
-            (None, Unset::Refused) => {
+            (None, Unset::Required) => {
                 let (names, holds) = (variable.names.join(" or "), variable.holds);
                 self.mistakes.push(format!("{names} is missing: {holds}"));
                 return None;
@@ -94,7 +94,7 @@ impl Variables<'_> {
     }
 }
 
-/// The items of a value that holds several, apart by commas or white space.
+/// The items of a value that holds several, separated by commas or white space.
 pub fn list(value: &str) -> impl Iterator<Item = &str> {
     value
         .split([',', ' ', '\n', '\t'])
@@ -108,9 +108,9 @@ mod tests {
     const NUMBER: Variable = Variable {
         names: &["NUMBER", "OLD_NUMBER"],
         holds: "a number",
-        unset: Unset::Refused,
+        unset: Unset::Required,
     };
-    const BY_DEFAULT: Variable = Variable {
+    const WITH_DEFAULT: Variable = Variable {
         unset: Unset::Default("7"),
         ..NUMBER
     };
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_name_that_is_set_counts() {
+    fn the_first_name_that_is_set_is_used() {
         for (set, number) in [
             (&[("NUMBER", "1"), ("OLD_NUMBER", "2")][..], 1),
             (&[("NUMBER", "  "), ("OLD_NUMBER", " 2\n")], 2),
@@ -140,18 +140,18 @@ mod tests {
     }
 
     #[test]
-    fn a_variable_that_is_not_set_is_missing_or_has_a_default_or_is_optional() {
+    fn a_variable_that_is_not_set_is_missing_or_gets_its_default_or_is_optional() {
         assert_eq!(
             read(&NUMBER, &[]).unwrap_err(),
             "cannot start; fix these variables:\n  NUMBER or OLD_NUMBER is missing: a number"
         );
-        assert_eq!(read(&BY_DEFAULT, &[]), Ok(Some(7)));
+        assert_eq!(read(&WITH_DEFAULT, &[]), Ok(Some(7)));
         assert_eq!(read(&OPTIONAL, &[]), Ok(None));
     }
 
     #[test]
-    fn a_malformed_value_is_named_as_it_was_set_and_not_quoted() {
-        for variable in [NUMBER, BY_DEFAULT, OPTIONAL] {
+    fn a_mistake_has_the_name_that_was_set_and_not_the_value() {
+        for variable in [NUMBER, WITH_DEFAULT, OPTIONAL] {
             assert_eq!(
                 read(&variable, &[("OLD_NUMBER", "hunter2")]).unwrap_err(),
                 "cannot start; fix these variables:\n  OLD_NUMBER must be a number"

@@ -1,4 +1,4 @@
-//! A function: built once from its environment, then asked many times.
+//! A function: built once from its environment, then called many times.
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header::ALLOW};
@@ -11,39 +11,39 @@ use crate::{
     upstream::HttpClient,
 };
 
-/// What a platform runs.
+/// A function that a platform can serve.
 pub trait Function: Send + Sync + Sized + 'static {
-    /// What its log lines begin with, in brackets.
+    /// The name in brackets at the start of its log lines.
     const LABEL: &'static str;
 
     /// Every variable that it reads.
     const VARIABLES: &'static [&'static Variable];
 
-    /// What it answers with status 200.
+    /// The JSON body of an answer with status 200.
     type Answer: Serialize;
 
-    /// Builds the function from the environment, on the one HTTP client. Every variable is read,
-    /// so that all mistakes are reported at once; `None` when there was one.
+    /// Builds the function from its variables, with the one HTTP client. Reads every variable even
+    /// after a mistake, so that all mistakes are reported at once. `None` if there was a mistake.
     fn configure(variables: &mut Variables, http: &HttpClient) -> Option<Self>;
 
-    /// What the function will use, in one line without a secret.
+    /// What the function uses, in one line without secrets, for the log.
     fn describe(&self) -> String;
 
-    /// Answers a POST.
+    /// Answers a POST request.
     fn answer(
         &self,
         request: &Request<Bytes>,
     ) -> impl Future<Output = Result<Self::Answer, Problem>> + Send;
 }
 
-/// Answers a request. Whatever goes wrong is an answer too.
+/// Answers a request. Every failure becomes an answer too.
 pub async fn handle<F: Function>(function: &F, request: Request<Bytes>) -> Response<Bytes> {
-    let answered = if request.method() == Method::POST {
+    let result = if request.method() == Method::POST {
         function.answer(&request).await
     } else {
         Err(method_not_allowed())
     };
-    match answered {
+    match result {
         Ok(body) => answer(StatusCode::OK, &body),
         Err(problem) => problem.into_response(F::LABEL),
     }
@@ -61,18 +61,18 @@ fn method_not_allowed() -> Problem {
     }
 }
 
-/// Why a function does not start.
+/// Why a function cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// Variables are missing or malformed: the operator's to fix.
+    /// Variables are missing or malformed. The operator fixes them.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// The machine has no usable TLS set-up.
+    /// The HTTP client cannot be built: TLS does not work on this machine.
     #[error("cannot start; the HTTP client cannot be built: {0}")]
     Http(#[from] reqwest::Error),
 }
 
-/// Builds a function from the variables that `look_up` knows.
+/// Builds a function. `look_up` returns the value of a variable by its name.
 pub fn build<F: Function>(
     look_up: &dyn Fn(&str) -> Option<String>,
 ) -> Result<(F, LogFormat), StartError> {
@@ -85,9 +85,9 @@ pub fn build<F: Function>(
     Ok(built)
 }
 
-/// Builds a function from the environment of the process, for as long as that lives, and logs what
-/// it will use. `init_log` sets up the log. Where the function cannot start, says why on standard
-/// error and ends the process with code 1.
+/// Builds a function from the environment of the process, and logs what it uses. The function is
+/// never dropped. `init_log` sets up the log. If the function cannot start, this prints the reason
+/// to standard error and exits with code 1.
 pub fn start<F: Function>(init_log: fn(LogFormat)) -> &'static F {
     match build::<F>(&|name| std::env::var(name).ok()) {
         Ok((function, format)) => {

@@ -1,17 +1,17 @@
-//! What at least two functions share, and no platform: the words of Clerk, the two outside
-//! services, and the way from a request to its answer.
+//! What at least two callers share, independent of the platform: Clerk's types, the calls to Clerk
+//! and Supabase, and the way from a request to its answer.
 //!
-//! Data runs one way. A platform hands an [`http::Request`] of bytes to [`function::handle`]; the
-//! function verifies the bytes, parses them, makes one call that writes, and answers:
+//! Data flows one way. A platform passes an [`http::Request`] of bytes to [`function::handle`]. The
+//! function verifies the bytes, parses them, writes in one call, and answers:
 //!
 //! | step | module |
 //! |---|---|
 //! | read the environment, once | [`config`] |
 //! | start, and answer requests | [`function`] |
 //! | ids, times and users; read a user from Clerk | [`clerk`] |
-//! | read and write the state of a user | [`supabase`] |
-//! | time-outs and retries under both | [`upstream`] |
-//! | what the caller and the log learn of a failure | [`problem`] |
+//! | read and write users in Supabase | [`supabase`] |
+//! | time-outs and retries for both services | [`upstream`] |
+//! | what a failure says to the caller and to the log | [`problem`] |
 //! | log lines, and what they count | [`log`] |
 
 pub mod clerk;

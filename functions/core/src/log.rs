@@ -1,5 +1,5 @@
-//! Log lines on standard output, where a platform picks them up. A line is a message for people,
-//! and may count something beside its words.
+//! Log lines on standard output, where the platform collects them. A line is a message for people,
+//! and may also count something.
 
 use std::{fmt, io, str::FromStr, time::Duration};
 
@@ -17,9 +17,9 @@ pub const FORMAT: Variable = Variable {
 /// The shape of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
-    /// For a person's eye.
+    /// For people.
     Text,
-    /// One JSON object a line, for a machine.
+    /// One JSON object per line, for machines.
     Json,
 }
 
@@ -35,16 +35,16 @@ impl FromStr for LogFormat {
     }
 }
 
-/// What a line counts. A line of text does not show it; CloudWatch makes metrics of it.
+/// What a line counts. A text line does not show it; CloudWatch makes metrics of it.
 #[derive(Clone, Copy, Debug)]
 pub enum Count {
-    /// A missing user was written, this long after the request came in.
+    /// A missing user was written, this long after the request arrived.
     UserHealed(Duration),
-    /// A user in doubt was confirmed or updated, this long after the request came in.
+    /// A user in doubt was confirmed or updated, this long after the request arrived.
     UserRefreshed(Duration),
-    /// An event was answered for good, with this outcome.
+    /// An event got its final answer, with this outcome.
     WebhookEvent(&'static str),
-    /// This service did not do its part.
+    /// A request failed because of this service.
     UpstreamError(Service),
 }
 
@@ -57,15 +57,15 @@ pub enum Service {
     Supabase,
 }
 
-/// The names of the fields that a line carries beside its message.
+/// The names of a line's fields, apart from its message.
 pub mod field {
-    /// 1 where a missing user was written.
+    /// 1 if a missing user was written, otherwise 0.
     pub const USERS_HEALED: &str = "users_healed";
-    /// 1 where a user in doubt was confirmed or updated.
+    /// 1 if a user in doubt was confirmed or updated, otherwise 0.
     pub const USERS_REFRESHED: &str = "users_refreshed";
     /// How long that took, in milliseconds.
     pub const SYNC_DURATION_MS: &str = "sync_duration_ms";
-    /// What became of an event, in one word.
+    /// An event's outcome, in one word.
     pub const WEBHOOK_OUTCOME: &str = "webhook_outcome";
     /// `clerk` or `supabase`.
     pub const UPSTREAM_ERROR: &str = "upstream_error";
@@ -109,15 +109,15 @@ impl Count {
 /// How urgent a line is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Level {
-    /// All is as it should be.
+    /// Normal work.
     Info,
-    /// Worth a look where it happens often.
+    /// Worth a look if it happens often.
     Warn,
-    /// Somebody must act where it lasts.
+    /// Somebody must act if it does not stop.
     Error,
 }
 
-/// Writes a line, and what it counts.
+/// Writes a line with what it counts.
 pub fn write(level: Level, count: Option<Count>, line: fmt::Arguments<'_>) {
     let fields = count.map(Count::fields).unwrap_or_default();
     macro_rules! write_at {
@@ -139,14 +139,14 @@ pub fn write(level: Level, count: Option<Count>, line: fmt::Arguments<'_>) {
     }
 }
 
-/// Writes all lines of the process to standard output from here on. To be called once.
+/// Sends all log lines of the process to standard output. Call it once, at the start.
 pub fn init(format: LogFormat) {
     init_with(format, io::stdout);
 }
 
-/// Does what [`init`] does, with another place to write to.
+/// Like [`init`], but writes to another place.
 pub fn init_with(format: LogFormat, writer: impl for<'a> MakeWriter<'a> + Send + Sync + 'static) {
-    let lines = tracing_subscriber::fmt()
+    let subscriber = tracing_subscriber::fmt()
         .with_ansi(false)
         .with_target(false)
         .with_writer(writer);
@@ -156,8 +156,8 @@ pub fn init_with(format: LogFormat, writer: impl for<'a> MakeWriter<'a> + Send +
                 "message" => write!(line, "{value:?}"),
                 _ => Ok(()),
             });
-            lines.fmt_fields(message).init();
+            subscriber.fmt_fields(message).init();
         }
-        LogFormat::Json => lines.json().init(),
+        LogFormat::Json => subscriber.json().init(),
     }
 }

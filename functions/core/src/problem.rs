@@ -1,5 +1,7 @@
-//! A problem: what the caller learns of a failure (RFC 9457), and what the log says. It is made by
-//! the error that knows it, so a new refusal is one variant and one arm where it belongs.
+//! A problem: what a failure says to the caller (RFC 9457) and to the log.
+//!
+//! Each error type turns itself into a problem. A new refusal is one variant and one arm in the
+//! file of its error.
 
 use std::time::Duration;
 
@@ -18,33 +20,33 @@ use crate::log::{self, Count, Level};
 pub struct Problem {
     /// The status of the answer.
     pub status: StatusCode,
-    /// One word that stays the same, so that callers may match on it.
+    /// A stable name that callers can match on.
     pub code: &'static str,
-    /// One sentence for the caller. It gives nothing away.
+    /// One sentence for the caller. It contains nothing secret or personal.
     pub title: &'static str,
-    /// The full story, for the log.
+    /// The cause, for the log.
     pub detail: String,
-    /// What the operator can do, for the log.
+    /// How the operator can fix it, for the log.
     pub hint: Option<&'static str>,
     /// What the log line counts.
     pub count: Option<Count>,
-    /// The header that the caller needs beside the status.
+    /// A header for the answer, such as `Retry-After`.
     pub header: Option<(HeaderName, HeaderValue)>,
 }
 
-/// What the caller of a passing failure is asked to wait, where the service does not say it.
+/// How long the caller is asked to wait if the service does not say.
 const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(5);
 
 impl Problem {
-    /// Asks the caller to come back: after the pause that the service asked for, or after 5 s.
+    /// The header that asks the caller to try again, after the service's pause or after 5 s.
     pub fn retry_after(pause: Option<Duration>) -> (HeaderName, HeaderValue) {
-        // PostgREST says 0 while it looks for its database: for the next attempt, not for a visitor.
+        // PostgREST sends 0 while it reconnects to its database. That is too soon for a caller.
         let pause = pause.filter(|pause| !pause.is_zero());
         let seconds = pause.unwrap_or(DEFAULT_RETRY_AFTER).as_secs();
         (RETRY_AFTER, HeaderValue::from(seconds))
     }
 
-    /// Logs the problem under the function's label, and answers.
+    /// Logs the problem with the function's label, and returns the answer.
     pub fn into_response(self, label: &str) -> Response<Bytes> {
         self.log(label);
         let body = json!({
@@ -82,7 +84,7 @@ impl Problem {
     }
 }
 
-/// An answer in JSON that no cache keeps: each is about one user at one moment.
+/// A JSON answer that no cache keeps, because it is about one user at one moment.
 pub(crate) fn answer(status: StatusCode, body: &impl Serialize) -> Response<Bytes> {
     let body = json!(body).to_string();
     let mut response = Response::new(Bytes::from(body));

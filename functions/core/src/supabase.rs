@@ -1,6 +1,6 @@
-//! The database contract: the SQL functions that the migrations create, as typed calls.
+//! The database contract: typed calls of the SQL functions that the migrations create.
 //!
-//! No table and no column is named here: the mapping in SQL knows them (see `supabase/`).
+//! This code names no table and no column. Only the SQL knows them (see `supabase/`).
 
 mod error;
 mod key;
@@ -19,14 +19,14 @@ use crate::{
     upstream::{Answer, BaseUrl, Deadline, HttpClient, with_retries},
 };
 
-/// `SUPABASE_URL`, or the name that a Next.js project mostly has.
+/// `SUPABASE_URL`, or the name that most Next.js projects use.
 pub const URL: Variable = Variable {
     names: &["SUPABASE_URL", "NEXT_PUBLIC_SUPABASE_URL"],
     holds: "the project's URL, `https://….supabase.co`, with no path",
-    unset: Unset::Refused,
+    unset: Unset::Required,
 };
 
-/// The functions of one Supabase project, called as its `service_role`.
+/// The SQL functions of one Supabase project, called as its `service_role`.
 pub struct Supabase {
     http: HttpClient,
     url: BaseUrl,
@@ -34,41 +34,41 @@ pub struct Supabase {
     key: SupabaseKey,
 }
 
-/// What the database knows of a user.
+/// The state of a user's row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RowStatus {
-    /// There is no row: an orphan.
+    /// There is no row: the user is an orphan.
     Missing,
-    /// There is a row, and no reason to doubt it.
+    /// There is a row, and it is not in doubt.
     Present,
-    /// There is a row, but it is older than the user, or was not confirmed for too long, or nobody
-    /// knows which of two versions is newer.
+    /// There is a row, but it may be wrong: it is older than the user's last known change, it was
+    /// confirmed too long ago, or a write has put it in doubt.
     InDoubt,
     /// There is a tombstone.
     Deleted,
 }
 
-/// What a write did, or found.
+/// What a write did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
-    /// The row was made.
+    /// The row was created.
     Created,
     /// The row was changed.
     Updated,
-    /// The row said the same already.
+    /// The row had the same values already.
     Unchanged,
-    /// The row is newer, and stays.
+    /// The row is newer, and was kept.
     Stale,
-    /// The user is deleted, by this event or an earlier one, and stays so.
+    /// The user is deleted, by this event or an earlier one, and stays deleted.
     Deleted,
     /// This event was applied before.
     Duplicate,
 }
 
 impl Outcome {
-    /// In one word, as answers, log lines and the ledger say it.
+    /// The word for it in answers, log lines and the ledger.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Created => "created",
@@ -90,39 +90,39 @@ impl fmt::Display for Outcome {
 /// The answer to a write.
 #[derive(Debug, Deserialize)]
 pub struct Written {
-    /// What it did.
+    /// What the write did.
     pub outcome: Outcome,
     /// The user's primary e-mail address, for the log line of a healed user.
     pub email: Option<String>,
-    /// Users who gave up a unique value to this one. Their rows are in doubt, so each is read again
-    /// from Clerk at the user's next page load.
+    /// Users who gave up a unique value to this one. Their rows are in doubt, so the next page load
+    /// of each user reads that user from Clerk again.
     pub displaced: Vec<ClerkUserId>,
 }
 
-/// Where a version of a user comes from.
+/// Which source a version of a user comes from.
 #[derive(Clone, Copy, Debug)]
 pub enum Source<'a> {
-    /// It was read from Clerk because the user opened a page.
+    /// A page load read it from Clerk.
     PageLoad,
-    /// An event carried it.
+    /// An event contained it.
     Webhook {
-        /// The event's id: the same in each delivery, and written as the receipt.
+        /// The event's id, the same in each delivery. The receipt in the ledger has it.
         event_id: &'a str,
-        /// The event's type. `user.deleted` carries no version, and erases the user.
+        /// The event's type. `user.deleted` contains no version, and erases the user.
         event_type: &'a str,
-        /// When it happened, where the envelope says so. A deletion carries no other time.
+        /// When it happened, if the envelope says so. A deletion has no other time.
         happened_at: Option<ClerkTime>,
     },
 }
 
-/// Why a signed event can never work, for the ledger. It holds no personal data.
+/// A signed event that can never work, and why, for the ledger. It contains no personal data.
 #[derive(Debug, Serialize)]
 pub struct Rejection<'a> {
     /// The event's id.
     pub event_id: &'a str,
-    /// The event's type, where it could be read.
+    /// The event's type, if it could be read.
     pub event_type: Option<&'a str>,
-    /// The user of the event, where it could be read.
+    /// The event's user, if it could be read.
     pub clerk_id: Option<&'a ClerkUserId>,
     /// What is wrong with it.
     pub reason: &'a str,
@@ -142,7 +142,7 @@ impl Supabase {
         })
     }
 
-    /// What is used, for the log.
+    /// What it uses, for the log.
     pub fn describe(&self) -> String {
         format!(
             "Supabase at {} with a key of the kind {}",
@@ -151,8 +151,8 @@ impl Supabase {
         )
     }
 
-    /// Looks at a user's row and writes nothing. `changed_at` is the newest change known of,
-    /// `max_age` how long a confirmation counts.
+    /// Reads the state of a user's row, and writes nothing. `changed_at` is the user's last known
+    /// change. `max_age` is how long a row is trusted after it was confirmed.
     pub async fn status(
         &self,
         user_id: &ClerkUserId,
@@ -174,7 +174,7 @@ impl Supabase {
         self.call("user_sync_status", &arguments, deadline).await
     }
 
-    /// The one write: a user as one source has them, together with the receipt of an event.
+    /// The only write: stores a version of a user, together with the receipt of its event.
     pub async fn apply(
         &self,
         user: &ClerkUser,
@@ -212,7 +212,7 @@ impl Supabase {
         self.call("user_sync_apply", &arguments, deadline).await
     }
 
-    /// Notes in the ledger that a signed event can never work, and why.
+    /// Writes into the ledger that a signed event can never work, and why.
     pub async fn reject(
         &self,
         rejection: &Rejection<'_>,
@@ -221,7 +221,7 @@ impl Supabase {
         self.call("user_sync_reject", rejection, deadline).await
     }
 
-    /// Calls a function. Each may be repeated: a write that was made before finds itself made.
+    /// Calls an SQL function. A retry is safe: the SQL sees that the write was done already.
     async fn call<T: DeserializeOwned>(
         &self,
         function: &str,
@@ -240,7 +240,7 @@ impl Supabase {
 }
 
 impl Written {
-    /// Logs the users who gave up a unique value, under the function's label.
+    /// Logs the users who gave up a unique value, with the function's label.
     pub fn log_displaced(&self, label: &str) {
         for id in &self.displaced {
             log::write(
@@ -254,9 +254,9 @@ impl Written {
 
 fn read<T: DeserializeOwned>(answer: &Answer) -> Result<T, SupabaseError> {
     if !answer.status.is_success() {
-        return Err(SupabaseError::of(answer));
+        return Err(SupabaseError::from_answer(answer));
     }
-    // A function that returns void answers 204 with no body, which stands for null.
+    // An SQL function that returns void gets 204 without a body, which is read as null.
     let body: &[u8] = if answer.body.is_empty() {
         b"null"
     } else {

@@ -1,5 +1,5 @@
-//! Calls to an outside service: one client, a time-out for each attempt, and at most two more
-//! attempts inside the deadline of the request that they serve.
+//! Calls to an outside service: one client, a time-out for each attempt, and up to two retries
+//! before the deadline of the request that needs the call.
 
 use std::{fmt, time::Duration};
 
@@ -8,21 +8,22 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header::RETRY_AFTER};
 use tokio::time::Instant;
 
-/// How long one attempt may take, from the name look-up to the last byte of the answer.
-const ATTEMPT: Duration = Duration::from_secs(3);
+/// How long one attempt may take, from the DNS look-up to the last byte of the answer.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// How long a connection may take to open. A cold TLS handshake across an ocean takes under one.
-const CONNECT: Duration = Duration::from_secs(2);
+/// How long a connection may take to open. A cold TLS handshake across an ocean takes under 1 s.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// A dead connection is noticed within two of these, which leaves time for another attempt.
+/// The pause between two pings of a connection, and the time-out of each. So a dead connection is
+/// noticed within 2 s, which leaves time for another attempt.
 const PING: Duration = Duration::from_secs(1);
 
-/// The two further attempts come after about 0.1 s and 0.2 s, each with up to as much jitter.
+/// The retries come after about 0.1 s and 0.2 s, each plus a random time of up to the same length.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const FURTHER_ATTEMPTS: usize = 2;
+const RETRIES: usize = 2;
 
-/// When a request must be answered: 8 s after its start, whatever it waits for. Clerk's webhook
-/// sender gives up after 15 s, and a browser tab should not wait for longer.
+/// When a request must be answered: 8 s after its start, including everything that it waits for.
+/// Clerk's webhook sender gives up after 15 s, and a browser tab should not wait longer than 8 s.
 #[derive(Clone, Copy, Debug)]
 pub struct Deadline {
     start: Instant,
@@ -41,22 +42,22 @@ impl Deadline {
         self.start.elapsed()
     }
 
-    /// How much time is left; zero when it has passed.
+    /// How much time is left: zero after the deadline.
     pub fn remaining(self) -> Duration {
         Duration::from_secs(8).saturating_sub(self.elapsed())
     }
 }
 
-/// An error that knows whether the same call may succeed when it is repeated.
+/// An error that knows whether a retry of the same call may succeed.
 pub trait RetryableError {
-    /// Whether the call may be repeated at once.
+    /// Whether a retry may succeed.
     fn is_retryable(&self) -> bool;
-    /// The pause that the service asked for.
+    /// The pause that the service asked for, if any.
     fn retry_after(&self) -> Option<Duration>;
 }
 
-/// Makes a call, and repeats it while its error is retryable and the deadline allows. `Retry-After`
-/// counts: where it reaches past the deadline, the error is returned at once.
+/// Makes a call, and retries it while its error is retryable and the deadline allows. A retry waits
+/// for at least `Retry-After`. If that is later than the deadline, the error is returned at once.
 pub async fn with_retries<T, E, F>(deadline: Deadline, call: impl FnMut() -> F) -> Result<T, E>
 where
     E: RetryableError,
@@ -65,7 +66,7 @@ where
     call.retry(
         ExponentialBuilder::default()
             .with_min_delay(FIRST_PAUSE)
-            .with_max_times(FURTHER_ATTEMPTS)
+            .with_max_times(RETRIES)
             .with_jitter(),
     )
     .when(RetryableError::is_retryable)
@@ -76,10 +77,10 @@ where
     .await
 }
 
-/// No answer came.
+/// Why no answer came. A retry may get one.
 #[derive(Debug, thiserror::Error)]
 pub enum NoAnswer {
-    /// Nothing came in time, or the deadline had passed already.
+    /// No answer came in time, or the deadline had passed already.
     #[error("no answer in time")]
     TimedOut,
     /// The service cannot be reached, or it closed the connection.
@@ -87,29 +88,29 @@ pub enum NoAnswer {
     NoConnection(String),
 }
 
-/// What an outside service answered, read to its end.
+/// The complete answer of an outside service.
 pub struct Answer {
-    /// The status line's code.
+    /// The HTTP status.
     pub status: StatusCode,
-    /// `Retry-After`, where it was sent in seconds.
+    /// `Retry-After`, if it was sent in seconds.
     pub retry_after: Option<Duration>,
-    /// The body, whole.
+    /// The whole body.
     pub body: Bytes,
 }
 
-/// Where a service is reached: scheme and host, and no slash at the end.
+/// The address of a service: scheme, host and port, without a slash at the end.
 #[derive(Clone, Debug)]
 pub struct BaseUrl(String);
 
 impl BaseUrl {
-    /// Reads a URL. A path is refused: with the `/v1` that Clerk's documentation shows, or with
-    /// Supabase's `/rest/v1`, every call would answer 404, which means something else.
+    /// Reads a URL. Refuses a path: with the `/v1` of Clerk's documentation, or with Supabase's
+    /// `/rest/v1`, every call would get a 404, which here means something else.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         let url = reqwest::Url::parse(text).ok();
         let url = url.filter(|url| matches!(url.scheme(), "http" | "https"));
         let url = url.ok_or("must be a URL that begins with `https://`")?;
         if url.path() != "/" || url.query().is_some() {
-            return Err("must end with the host: nothing may follow it");
+            return Err("must end after the host, without a path");
         }
         Ok(Self(text.trim_end_matches('/').to_owned()))
     }
@@ -121,32 +122,32 @@ impl fmt::Display for BaseUrl {
     }
 }
 
-/// A header value that does not show in `Debug`.
+/// A header value that `Debug` does not show.
 pub fn secret_header(text: &str) -> Result<HeaderValue, &'static str> {
-    let mut value =
-        HeaderValue::from_str(text).map_err(|_| "holds characters that no key contains")?;
+    let mut value = HeaderValue::from_str(text)
+        .map_err(|_| "contains characters that no key has; copy it again")?;
     value.set_sensitive(true);
     Ok(value)
 }
 
-/// The header value that carries a key as a Bearer.
+/// The value of `Authorization` that sends a key as a Bearer token.
 pub fn bearer(key: &str) -> Result<HeaderValue, &'static str> {
     secret_header(&format!("Bearer {key}"))
 }
 
-/// The one client of a process. All its calls share it, so that connections are reused.
+/// The one HTTP client of a process. All calls share it, so that connections are reused.
 #[derive(Clone, Debug)]
 pub struct HttpClient(reqwest::Client);
 
 impl HttpClient {
-    /// Builds the client. Redirects are not followed: a key must not travel to another host.
+    /// Builds the client. It does not follow redirects: a key must not be sent to another host.
     ///
-    /// Clerk and Supabase speak HTTP/2, where all requests share one connection. A function that a
-    /// platform has frozen wakes up with a dead one: pings find that out, and the next attempt
-    /// opens another.
+    /// Clerk and Supabase speak HTTP/2, so all requests to one of them share one connection. After
+    /// a platform has frozen a function for a while, that connection may be dead. Pings detect
+    /// this, and the next attempt opens a new one.
     pub fn new() -> Result<Self, reqwest::Error> {
         reqwest::Client::builder()
-            .connect_timeout(CONNECT)
+            .connect_timeout(CONNECT_TIMEOUT)
             .http2_keep_alive_interval(PING)
             .http2_keep_alive_timeout(PING)
             .redirect(reqwest::redirect::Policy::none())
@@ -163,13 +164,13 @@ impl HttpClient {
         self.0.get(url)
     }
 
-    /// Makes one attempt, inside [`ATTEMPT`] and the deadline.
+    /// Makes one attempt, limited by [`ATTEMPT_TIMEOUT`] and the deadline.
     pub async fn send(
         &self,
         request: reqwest::RequestBuilder,
         deadline: Deadline,
     ) -> Result<Answer, NoAnswer> {
-        let time = ATTEMPT.min(deadline.remaining());
+        let limit = ATTEMPT_TIMEOUT.min(deadline.remaining());
         let attempt = async {
             let response = self.0.execute(request.build()?).await?;
             Ok(Answer {
@@ -178,21 +179,21 @@ impl HttpClient {
                 body: response.bytes().await?,
             })
         };
-        match tokio::time::timeout(time, attempt).await {
+        match tokio::time::timeout(limit, attempt).await {
             Ok(answer) => answer.map_err(|error: reqwest::Error| no_connection(&error)),
             Err(_) => Err(NoAnswer::TimedOut),
         }
     }
 }
 
-/// The seconds of `Retry-After`. Its other form, a date, is sent by neither Clerk nor Supabase.
+/// The seconds in `Retry-After`. Its other form is a date, which neither Clerk nor Supabase sends.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
     Some(Duration::from_secs(seconds))
 }
 
-/// Names the deepest cause ("Connection refused"), which reqwest's own text leaves out, and not the
-/// URL, which carries a user's id.
+/// Keeps the deepest cause ("Connection refused"), which reqwest's own text leaves out. Drops the
+/// URL, which contains a user's id.
 fn no_connection(error: &reqwest::Error) -> NoAnswer {
     let mut cause: &dyn std::error::Error = error;
     while let Some(deeper) = cause.source() {
@@ -227,7 +228,7 @@ mod tests {
         }
     }
 
-    async fn attempts_of_a_call_that_fails_with(retryable: bool, retry_after: Option<u64>) -> u32 {
+    async fn count_attempts(retryable: bool, retry_after: Option<u64>) -> u32 {
         let attempts = Cell::new(0);
         let result: Result<(), Failed> = with_retries(Deadline::for_a_request(), || async {
             attempts.set(attempts.get() + 1);
@@ -242,7 +243,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_call_is_made_three_times_at_most_and_once_where_that_cannot_help() {
+    async fn a_call_is_retried_twice_at_most_and_only_if_that_may_help() {
         for (retryable, retry_after, attempts) in [
             (true, None, 3),
             (true, Some(1), 3),
@@ -251,7 +252,7 @@ mod tests {
             (false, None, 1),
         ] {
             assert_eq!(
-                attempts_of_a_call_that_fails_with(retryable, retry_after).await,
+                count_attempts(retryable, retry_after).await,
                 attempts,
                 "retryable: {retryable}, Retry-After: {retry_after:?}"
             );
@@ -259,9 +260,9 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn retry_after_is_waited_for() {
+    async fn a_retry_waits_for_as_long_as_retry_after_says() {
         let start = Instant::now();
-        assert_eq!(attempts_of_a_call_that_fails_with(true, Some(2)).await, 3);
+        assert_eq!(count_attempts(true, Some(2)).await, 3);
         assert!(start.elapsed() >= Duration::from_secs(4));
     }
 }

@@ -1,7 +1,7 @@
 //! Log lines for CloudWatch: one JSON object each.
 //!
-//! A line that counts something is also a metric, in CloudWatch's embedded metric format. So nothing
-//! is sent anywhere, and no request waits
+//! A line that counts something is also a metric, in CloudWatch's embedded metric format. So
+//! metrics need no calls, and no request waits for them
 //! (<https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>).
 
 use std::{
@@ -20,41 +20,41 @@ use tracing_subscriber::{
 };
 use user_sync_core::log::{self, LogFormat, field};
 
-/// The namespace of all metrics of this project.
+/// The namespace of this project's metrics.
 const NAMESPACE: &str = "UserSync";
 
-/// Numbers: the field of a line, the metric, its unit.
+/// Fields with a number: the field, the metric, its unit.
 const NUMBERS: [(&str, &str, &str); 3] = [
     (field::USERS_HEALED, "UsersHealed", "Count"),
     (field::USERS_REFRESHED, "UsersRefreshed", "Count"),
     (field::SYNC_DURATION_MS, "SyncDuration", "Milliseconds"),
 ];
 
-/// Words that are counted: the field of a line, the metric, the dimension for the word.
+/// Fields with a word that is counted: the field, the metric, the dimension for the word.
 const WORDS: [(&str, &str, &str); 2] = [
     (field::WEBHOOK_OUTCOME, "WebhookEvents", "Outcome"),
     (field::UPSTREAM_ERROR, "UpstreamErrors", "Service"),
 ];
 
-/// Logs for CloudWatch where the log format of the Lambda function is JSON, and otherwise as on any
+/// Logs for CloudWatch if the log format of the Lambda function is JSON. Otherwise logs as on any
 /// platform.
 pub fn init_log(format: LogFormat) {
     let is_set = |name, value| env::var(name).is_ok_and(|set| set == value);
     if is_set("AWS_LAMBDA_LOG_FORMAT", "JSON") {
         let function_name = env::var("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_default();
         tracing_subscriber::fmt()
-            .event_format(Lines { function_name })
+            .event_format(CloudWatchFormat { function_name })
             .init();
     } else {
         log::init(format);
     }
 }
 
-struct Lines {
+struct CloudWatchFormat {
     function_name: String,
 }
 
-impl<S, N> FormatEvent<S, N> for Lines
+impl<S, N> FormatEvent<S, N> for CloudWatchFormat
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
     N: for<'a> FormatFields<'a> + 'static,
@@ -73,7 +73,7 @@ where
     }
 }
 
-impl Lines {
+impl CloudWatchFormat {
     fn line(&self, level: &str, fields: Map<String, Value>, now: SystemTime) -> Value {
         let mut line = json!({
             "timestamp": humantime::format_rfc3339_millis(now).to_string(),
@@ -93,7 +93,7 @@ impl Lines {
         line
     }
 
-    /// The members of a line that are metrics or dimensions, and the directives that say so.
+    /// The members of a line that are metrics or dimensions, and the directives that declare them.
     fn metrics(&self, fields: &Map<String, Value>) -> (Map<String, Value>, Vec<Value>) {
         let mut members = Map::new();
         let mut directives = Vec::new();
@@ -129,7 +129,7 @@ impl Lines {
     }
 }
 
-/// The fields of an event; the message is one of them.
+/// The fields of a log event, including its message.
 #[derive(Default)]
 struct Fields(Map<String, Value>);
 
@@ -158,15 +158,15 @@ mod tests {
         let Value::Object(fields) = fields else {
             panic!("fields are an object");
         };
-        let lines = Lines {
+        let format = CloudWatchFormat {
             function_name: "app-user-sync".to_owned(),
         };
         let now = UNIX_EPOCH + Duration::from_millis(1_763_000_000_123);
-        lines.line("INFO", fields, now)
+        format.line("INFO", fields, now)
     }
 
     #[test]
-    fn a_line_that_counts_nothing_is_no_metric() {
+    fn a_line_that_counts_nothing_has_no_metric() {
         assert_eq!(
             line(json!({ "message": "hello" })),
             json!({ "timestamp": "2025-11-13T02:13:20.123Z", "level": "INFO", "message": "hello" })
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn a_word_is_counted_in_all_and_by_itself() {
+    fn a_word_is_counted_in_total_and_on_its_own() {
         for (field, metric, dimension) in WORDS {
             let line = line(json!({ field: "stale" }));
             let directive = &line["_aws"]["CloudWatchMetrics"][0];

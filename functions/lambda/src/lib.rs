@@ -1,4 +1,4 @@
-//! AWS Lambda: serves a function behind a function URL, and logs for CloudWatch.
+//! Serves a function on AWS Lambda, behind a function URL, and logs for CloudWatch.
 
 mod cloudwatch;
 

@@ -1,6 +1,6 @@
-//! `POST /api/user/sync`: a page load heals its visitor.
+//! `POST /api/user/sync`: a page load heals the signed-in user.
 //!
-//! `session` says who is signed in, by a key from `session_keys`; this file does the rest.
+//! `session` verifies who is signed in, with a key from `session_keys`. This file does the rest.
 
 mod session;
 mod session_keys;
@@ -33,7 +33,7 @@ pub struct UserSync {
     max_age: Duration,
 }
 
-/// What the caller learns: the user has a row.
+/// The answer: the user has a row.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Synced {
@@ -45,11 +45,11 @@ pub struct Synced {
 #[derive(Clone, Copy, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum SyncStatus {
-    /// There was a row, and no reason to doubt it.
+    /// There was a row, and it was not in doubt.
     Present,
-    /// There was no row: an orphan is healed.
+    /// There was no row: an orphan was healed.
     Created,
-    /// The row was confirmed or updated.
+    /// The row was in doubt, and was confirmed or updated.
     Refreshed,
 }
 
@@ -100,7 +100,7 @@ impl Function for UserSync {
             .supabase
             .status(&user_id, session.user_changed_at, self.max_age, deadline)
             .await?;
-        // People grep for the first of these lines, and for the one in `heal`, word for word.
+        // People grep for the line of a missing user, and for the one in `heal`. Keep their words.
         let (level, state) = match row {
             RowStatus::Present => {
                 return Ok(Synced {
@@ -123,7 +123,7 @@ impl Function for UserSync {
 }
 
 impl UserSync {
-    /// Reads the user from Clerk and writes them.
+    /// Reads the user from Clerk and writes the row.
     async fn heal(&self, id: &ClerkUserId, deadline: Deadline) -> Result<SyncStatus, Problem> {
         let Some(user) = self.clerk.user(id, deadline).await? else {
             return Err(Gone::Unknown(id.clone()).into());
@@ -148,14 +148,15 @@ impl UserSync {
     }
 }
 
-/// Why a signed-in user has no row. The session outlives its user by up to a minute.
+/// Why a signed-in user has no row. A session token is valid for up to a minute after its user was
+/// deleted. The caller does not try again.
 #[derive(Debug, thiserror::Error)]
 enum Gone {
-    /// The user has a tombstone. The caller signs out.
+    /// The row is a tombstone.
     #[error("user {0} is deleted")]
     Deleted(ClerkUserId),
-    /// Clerk does not know the user. It is not remembered: only an event makes a tombstone.
-    #[error("user {0} is not known to Clerk")]
+    /// Clerk does not know the user. This writes no tombstone: only an event does.
+    #[error("Clerk does not know user {0}")]
     Unknown(ClerkUserId),
 }
 
@@ -185,16 +186,16 @@ const MAX_AGE: Variable = Variable {
     unset: Unset::Default("24h"),
 };
 
-/// With a longer age a row would hardly ever be refreshed. PostgreSQL can still count this one.
+/// With a longer age, a row would hardly ever be refreshed. PostgreSQL can compute with this one.
 const LONGEST_MAX_AGE: Duration = Duration::from_hours(24 * 3_650);
 
-/// Seconds, or a number with a unit.
+/// Parses seconds, or numbers with units.
 fn parse_max_age(text: &str) -> Result<Duration, &'static str> {
     let seconds = text.parse().map(Duration::from_secs).ok();
     seconds
         .or_else(|| humantime::parse_duration(text).ok())
         .filter(|age| *age <= LONGEST_MAX_AGE)
-        .ok_or("must be seconds or a time such as `24h`, of ten years at most")
+        .ok_or("must be seconds or a time such as `24h`, at most ten years")
 }
 
 #[cfg(test)]
@@ -202,7 +203,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_max_age_is_seconds_or_has_a_unit() {
+    fn a_max_age_is_in_seconds_or_has_a_unit() {
         for (text, seconds) in [
             ("0", 0),
             ("90", 90),

@@ -1,4 +1,4 @@
-//! A session token → who is signed in. The rules are those of Clerk's guide to manual verification
+//! Session token → who is signed in. The rules come from Clerk's guide to manual verification
 //! (<https://clerk.com/docs/guides/sessions/manual-jwt-verification>).
 
 use std::convert::Infallible;
@@ -34,7 +34,7 @@ pub const AUTHORIZED_PARTIES: Variable = Variable {
     unset: Unset::Optional("any origin"),
 };
 
-/// `CLERK_PUBLISHABLE_KEY`, or the name that a Next.js project mostly has.
+/// `CLERK_PUBLISHABLE_KEY`, or the name that most Next.js projects use.
 pub const PUBLISHABLE_KEY: Variable = Variable {
     names: &["CLERK_PUBLISHABLE_KEY", "NEXT_PUBLIC_CLERK_PUBLISHABLE_KEY"],
     holds: "the instance's publishable key, `pk_…`, to find its cookie where one domain has several",
@@ -46,8 +46,7 @@ pub const PUBLISHABLE_KEY: Variable = Variable {
 pub struct Session {
     /// Who is signed in.
     pub user_id: ClerkUserId,
-    /// When Clerk last changed the user, where the session token carries the custom claim
-    /// `updated_at`.
+    /// When Clerk last changed the user, if the session token has the custom claim `updated_at`.
     pub user_changed_at: Option<ClerkTime>,
 }
 
@@ -73,7 +72,7 @@ impl SessionVerifier {
         ))
     }
 
-    /// `authorized_parties` are the origins whose tokens count; none means any.
+    /// `authorized_parties` are the origins whose tokens are accepted: any origin if it is empty.
     fn new(
         keys: SessionKeys,
         authorized_parties: Vec<String>,
@@ -88,7 +87,7 @@ impl SessionVerifier {
         }
     }
 
-    /// What is used, for the log.
+    /// What it uses, for the log.
     pub fn describe(&self) -> String {
         let parties = match self.authorized_parties.as_slice() {
             [] => "any origin (CLERK_AUTHORIZED_PARTIES is not set)".to_owned(),
@@ -113,13 +112,13 @@ impl SessionVerifier {
             .keys
             .get(header.kid.as_deref(), deadline)
             .await?
-            .ok_or(SessionError::Invalid("its key is not of this instance"))?;
+            .ok_or(SessionError::Invalid("its key is unknown"))?;
         let claims = decode::<Claims>(&token, &key, &validation())?.claims;
         self.check(&claims)
     }
 
     fn token(&self, headers: &HeaderMap) -> Option<String> {
-        // Any other scheme is for somebody else, such as the password of a staging site.
+        // Another scheme is not for us: it may be the password of a staging site.
         let bearer = headers.get(AUTHORIZATION).and_then(|authorization| {
             let (scheme, token) = authorization.to_str().ok()?.split_once(' ')?;
             let is_bearer = scheme.eq_ignore_ascii_case("bearer");
@@ -144,7 +143,7 @@ impl SessionVerifier {
 
     fn check(&self, claims: &Claims) -> Result<Session, SessionError> {
         if claims.sid.is_none() {
-            return Err(SessionError::Invalid("it belongs to no session"));
+            return Err(SessionError::Invalid("it has no session id"));
         }
         if claims.sts.as_deref() == Some("pending") {
             return Err(SessionError::Invalid("its session is pending"));
@@ -154,27 +153,29 @@ impl SessionVerifier {
         }
         let is_authorized = |party| self.authorized_parties.contains(party);
         if !self.authorized_parties.is_empty() && !claims.azp.as_ref().is_some_and(is_authorized) {
-            return Err(SessionError::Invalid("its authorized party is not ours"));
+            return Err(SessionError::Invalid(
+                "its origin is not one of CLERK_AUTHORIZED_PARTIES",
+            ));
         }
         Ok(Session {
             user_id: ClerkUserId::parse(&claims.sub)
-                .map_err(|_| SessionError::Invalid("its subject is not a user"))?,
+                .map_err(|_| SessionError::Invalid("its subject is not a user id"))?,
             user_changed_at: claims.user_changed_at(),
         })
     }
 }
 
-/// Why nobody counts as signed in.
+/// Why a request has no signed-in user.
 #[derive(Debug, thiserror::Error)]
 pub enum SessionError {
-    /// The request carries no token. The caller signs in.
-    #[error("the request carries no session token")]
+    /// The request has no token. The user signs in.
+    #[error("the request has no session token")]
     Missing,
-    /// The token is damaged, expired, of another kind or of another instance. The caller gets a
-    /// new one from Clerk.
+    /// The token is damaged or expired, or it has another kind, instance or origin. The caller gets
+    /// a new one from Clerk.
     #[error("the session token is not valid: {0}")]
     Invalid(&'static str),
-    /// The key that verifies the token could not be read. The caller comes back.
+    /// The key that verifies the token could not be read. The caller tries again later.
     #[error(transparent)]
     Clerk(#[from] ClerkError),
 }
@@ -199,7 +200,7 @@ impl From<SessionError> for Problem {
     }
 }
 
-/// In our own words. The library's quote the token, so anybody could write into the log.
+/// Uses our own texts. The library's texts quote the token, so anybody could write into the log.
 impl From<jsonwebtoken::errors::Error> for SessionError {
     fn from(error: jsonwebtoken::errors::Error) -> Self {
         Self::Invalid(match error.kind() {
@@ -213,7 +214,7 @@ impl From<jsonwebtoken::errors::Error> for SessionError {
     }
 }
 
-/// As much as Clerk's own SDKs allow.
+/// How far two clocks may differ. Clerk's own SDKs allow the same.
 const CLOCK_SKEW_SECONDS: u64 = 5;
 
 #[derive(Deserialize)]
@@ -227,8 +228,8 @@ struct Claims {
 }
 
 impl Claims {
-    /// A custom claim is what somebody typed into a dashboard. A value that is not a time before the
-    /// token was issued is ignored, and nobody is turned away because of it.
+    /// Somebody typed this custom claim into a dashboard. A value that is not a time, or is later
+    /// than the token, is ignored; the token stays valid.
     fn user_changed_at(&self) -> Option<ClerkTime> {
         let number = match self.updated_at.as_ref()? {
             Value::String(text) => text.parse().ok()?,
@@ -251,7 +252,7 @@ fn validation() -> Validation {
     validation
 }
 
-/// An origin ends with its host, but people copy URLs.
+/// Removes the slash at the end of a copied URL: an origin has none.
 fn parse_origins(text: &str) -> Vec<String> {
     list(text)
         .map(|origin| origin.trim_end_matches('/').to_owned())
@@ -266,8 +267,8 @@ fn parse_publishable_key(text: &str) -> Result<String, &'static str> {
     }
 }
 
-/// The name of the second copy of the token, which Clerk keeps for browsers that hold sessions of
-/// several instances.
+/// The name of the cookie with the second copy of the token. Clerk sets it for browsers that have
+/// sessions of several instances.
 fn suffixed_cookie_name(publishable_key: &str) -> String {
     let hash = digest(&SHA1_FOR_LEGACY_USE_ONLY, publishable_key.as_bytes());
     let suffix: String = BASE64_URL_SAFE_NO_PAD
@@ -293,8 +294,8 @@ mod tests {
     use super::*;
 
     struct Key {
-        signs: EncodingKey,
-        verifies: Arc<DecodingKey>,
+        private: EncodingKey,
+        public: Arc<DecodingKey>,
     }
 
     impl Key {
@@ -303,8 +304,8 @@ mod tests {
             let pkcs8: Pkcs8V1Der = pair.as_der().unwrap();
             let pkcs8 = pem("PRIVATE KEY", pkcs8.as_ref());
             Self {
-                signs: EncodingKey::from_rsa_pem(pkcs8.as_bytes()).unwrap(),
-                verifies: Arc::new(DecodingKey::from_rsa_der(pair.public_key().as_ref())),
+                private: EncodingKey::from_rsa_pem(pkcs8.as_bytes()).unwrap(),
+                public: Arc::new(DecodingKey::from_rsa_der(pair.public_key().as_ref())),
             }
         }
     }
@@ -320,12 +321,12 @@ mod tests {
     const APP: &str = "https://app.example.com";
     const PUBLISHABLE_KEY: &str = "pk_live_Y2xlcmsuZXhhbXBsZS5jb20k";
 
-    fn sessions() -> SessionVerifier {
-        let keys = SessionKeys::Given(Arc::clone(&OURS.verifies));
+    fn verifier() -> SessionVerifier {
+        let keys = SessionKeys::Given(Arc::clone(&OURS.public));
         SessionVerifier::new(keys, vec![APP.to_owned()], Some(PUBLISHABLE_KEY))
     }
 
-    /// A token as Clerk signs it, with the claims of `changes` over its own (null removes one).
+    /// A token as Clerk signs it, with `changes` to its claims (null removes a claim).
     fn token(changes: Value) -> String {
         sign(
             &json!({ "alg": "RS256", "typ": "JWT", "kid": "ins_1" }),
@@ -350,14 +351,14 @@ mod tests {
             };
         }
         let header = serde_json::from_value(header.clone()).unwrap();
-        encode(&header, &claims, &key.signs).unwrap()
+        encode(&header, &claims, &key.private).unwrap()
     }
 
     async fn verify(header: &str, value: String) -> Result<Session, String> {
         let mut headers = HeaderMap::new();
         let header: http::HeaderName = header.parse().unwrap();
         headers.insert(header, value.parse().unwrap());
-        let verified = sessions().verify(&headers, Deadline::for_a_request()).await;
+        let verified = verifier().verify(&headers, Deadline::for_a_request()).await;
         verified.map_err(|error| error.to_string())
     }
 
@@ -368,7 +369,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_session_token_says_who_is_signed_in_and_when_they_were_changed() {
+    async fn a_session_token_says_who_is_signed_in_and_when_the_user_was_changed() {
         let now = i64::try_from(get_current_timestamp()).unwrap();
         for (claim, milliseconds) in [
             (json!(1_763_000_000_123_i64), Some(1_763_000_000_123)),
@@ -406,11 +407,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn each_claim_counts_on_either_side_of_its_bound() {
+    async fn each_claim_is_checked_on_both_sides_of_its_limit() {
         let now = get_current_timestamp();
         for (changes, signed_in) in [
             (json!({}), true),
-            // The clocks may differ by 5 s; the second more leaves time for the test to run.
+            // The clocks may differ by 5 s. The other seconds leave time for the test to run.
             (json!({ "exp": now - 3 }), true),
             (json!({ "exp": now - 6 }), false),
             (json!({ "exp": null }), false),
@@ -439,14 +440,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn any_party_is_authorized_where_none_is_named() {
-        let keys = SessionKeys::Given(Arc::clone(&OURS.verifies));
-        let sessions = SessionVerifier::new(keys, Vec::new(), None);
+    async fn any_origin_is_accepted_if_none_is_named() {
+        let keys = SessionKeys::Given(Arc::clone(&OURS.public));
+        let verifier = SessionVerifier::new(keys, Vec::new(), None);
         let mut headers = HeaderMap::new();
         let token = token(json!({ "azp": null }));
         headers.insert(AUTHORIZATION, format!("Bearer {token}").parse().unwrap());
         assert!(
-            sessions
+            verifier
                 .verify(&headers, Deadline::for_a_request())
                 .await
                 .is_ok()
@@ -454,7 +455,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_token_of_another_kind_or_key_is_not_a_session() {
+    async fn a_token_of_another_kind_or_with_another_key_is_refused() {
         let jwt = json!({ "alg": "RS256", "typ": "JWT", "kid": "ins_1" });
         assert!(is_signed_in(sign(&jwt, json!({}), &OURS)).await);
         assert!(!is_signed_in(sign(&jwt, json!({}), &FOREIGN)).await);
@@ -468,33 +469,31 @@ mod tests {
                 "{header}"
             );
         }
-        let unsigned = token(json!({}));
-        let (message, _signature) = unsigned.rsplit_once('.').unwrap();
-        let none = format!(
-            "eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0.{}.",
-            &message[message.find('.').unwrap() + 1..]
-        );
-        for garbage in [
+        let signed = token(json!({}));
+        let (message, _signature) = signed.rsplit_once('.').unwrap();
+        let (_header, claims) = message.split_once('.').unwrap();
+        let header = BASE64_URL_SAFE_NO_PAD.encode(r#"{"alg":"none","typ":"JWT"}"#);
+        for unsigned in [
             format!("{message}."),
-            none,
+            format!("{header}.{claims}."),
             "a.b.c".to_owned(),
             String::new(),
         ] {
-            assert!(!is_signed_in(garbage.clone()).await, "{garbage}");
+            assert!(!is_signed_in(unsigned.clone()).await, "{unsigned}");
         }
     }
 
     #[tokio::test]
     async fn a_token_signed_with_the_public_key_as_a_secret_is_refused() {
         let header = jsonwebtoken::Header::new(Algorithm::HS256);
-        let public_key = OURS.verifies.try_get_as_bytes().unwrap();
+        let public_key = OURS.public.try_get_as_bytes().unwrap();
         let claims = json!({ "sub": "user_1", "exp": get_current_timestamp() + 60 });
         let token = encode(&header, &claims, &EncodingKey::from_secret(public_key)).unwrap();
         assert!(!is_signed_in(token).await);
     }
 
     #[tokio::test]
-    async fn the_cookie_of_this_instance_is_read() {
+    async fn the_cookie_of_this_instance_comes_first() {
         let (ours, foreign) = (
             token(json!({})),
             sign(
@@ -527,11 +526,11 @@ mod tests {
         let cookie = format!("__session={}", token(json!({})));
         headers.insert(COOKIE, cookie.parse().unwrap());
         let deadline = Deadline::for_a_request();
-        assert!(sessions().verify(&headers, deadline).await.is_ok());
+        assert!(verifier().verify(&headers, deadline).await.is_ok());
     }
 
     #[tokio::test]
-    async fn a_request_without_a_token_says_so() {
+    async fn a_missing_token_is_reported_as_missing() {
         for (header, value) in [
             ("accept", "*/*"),
             ("authorization", "Basic dTpw"),
@@ -539,7 +538,7 @@ mod tests {
         ] {
             assert_eq!(
                 verify(header, value.to_owned()).await,
-                Err("the request carries no session token".to_owned())
+                Err("the request has no session token".to_owned())
             );
         }
     }

@@ -29,14 +29,14 @@ pub const JWT_KEY: Variable = Variable {
 
 /// The keys of one Clerk instance.
 pub enum SessionKeys {
-    /// The instance's one key, known from the start. No network is needed.
+    /// The instance's one key, from `CLERK_JWT_KEY`. It needs no network.
     Given(Arc<DecodingKey>),
-    /// The key set that Clerk serves, read when a token first needs it.
+    /// The key set that Clerk serves. It is fetched when a token first needs it.
     Fetched(KeySet),
 }
 
 impl SessionKeys {
-    /// Reads [`JWT_KEY`]. Where it is not set, keys are fetched through `api`.
+    /// Reads [`JWT_KEY`]. If it is not set, keys are fetched through `api`.
     pub fn configure(variables: &mut Variables, api: Option<&BackendApi>) -> Option<Self> {
         match variables.get(&JWT_KEY, parse_public_key) {
             Some(key) => Some(Self::Given(Arc::new(key))),
@@ -44,7 +44,7 @@ impl SessionKeys {
         }
     }
 
-    /// Where they come from, for the log.
+    /// Where the keys come from, for the log.
     pub fn describe(&self) -> &'static str {
         match self {
             Self::Given(_) => "without network (CLERK_JWT_KEY)",
@@ -52,8 +52,9 @@ impl SessionKeys {
         }
     }
 
-    /// The key with the id that a token names, or `None` where the instance has no such key.
-    /// The id is untrusted input: anybody can send a token with any id.
+    /// The key for a token. A given key is for all tokens. Otherwise it is the key that the token
+    /// names by its id; `None` if it names none, or one that the instance does not have. The id is
+    /// not trusted: anybody can send any id.
     pub async fn get(
         &self,
         key_id: Option<&str>,
@@ -70,7 +71,7 @@ impl SessionKeys {
 }
 
 /// A cached JWK set. It is fetched again after an hour, so that a withdrawn key stops working, and
-/// when a token names a key that it lacks, so that a new key works at once.
+/// when a token names an unknown key, so that a new key works at once.
 pub struct KeySet {
     api: BackendApi,
     fetched: RwLock<Option<Fetched>>,
@@ -83,11 +84,11 @@ struct Fetched {
 }
 
 impl KeySet {
-    /// As long as Clerk's own SDKs keep it.
+    /// Clerk's own SDKs keep a key set for the same time.
     const MAX_AGE: Duration = Duration::from_hours(1);
 
-    /// Tokens with invented key ids cost one request in this time, not one each.
-    const PAUSE_AFTER_A_MISS: Duration = Duration::from_secs(30);
+    /// Tokens with made-up key ids cause one request in this time, not one each.
+    const PAUSE_AFTER_MISS: Duration = Duration::from_secs(30);
 
     fn new(api: BackendApi) -> Self {
         Self {
@@ -108,7 +109,7 @@ impl KeySet {
         let _only_one_fetches = timeout(deadline.remaining(), self.fetching.lock())
             .await
             .map_err(|_| NoAnswer::TimedOut)?;
-        // Whoever held the lock may have fetched what this token needs.
+        // The request that held the lock may have fetched this key.
         if let Cached::Fresh(found) = self.look_up(key_id) {
             return Ok(found);
         }
@@ -129,7 +130,7 @@ impl KeySet {
         let age = fetched.at.elapsed();
         match fetched.keys.get(key_id) {
             Some(key) if age < Self::MAX_AGE => Cached::Fresh(Some(Arc::clone(key))),
-            None if age < Self::PAUSE_AFTER_A_MISS => Cached::Fresh(None),
+            None if age < Self::PAUSE_AFTER_MISS => Cached::Fresh(None),
             Some(_) | None => Cached::Expired,
         }
     }
@@ -137,13 +138,13 @@ impl KeySet {
 
 /// What the cached set says about a key id.
 enum Cached {
-    /// The instance has this key, or none with this id.
+    /// The key, or `None` if the instance has no key with this id.
     Fresh(Option<Arc<DecodingKey>>),
-    /// Only Clerk can say.
+    /// The set is missing or too old: only Clerk knows.
     Expired,
 }
 
-/// Reads the PEM that Clerk's dashboard shows. Some environment files write its line breaks as
+/// Parses the PEM that Clerk's dashboard shows. Some environment files write its line breaks as
 /// `\n`.
 fn parse_public_key(pem: &str) -> Result<DecodingKey, &'static str> {
     DecodingKey::from_rsa_pem(pem.replace("\\n", "\n").as_bytes()).map_err(
@@ -151,10 +152,11 @@ fn parse_public_key(pem: &str) -> Result<DecodingKey, &'static str> {
     )
 }
 
-/// Keeps the RSA keys: session tokens are RS256, and a set may hold keys for other purposes.
+/// Parses a JWK set, and keeps its RSA keys: session tokens are RS256, and a set may also contain
+/// other keys.
 fn parse(json: &str) -> Result<HashMap<String, Arc<DecodingKey>>, ClerkError> {
     let set: JwkSet = serde_json::from_str(json)
-        .map_err(|error| ClerkError::Unreadable(format!("the key set: {error}")))?;
+        .map_err(|error| ClerkError::Unreadable(format!("the key set is malformed: {error}")))?;
     let rsa_keys = set
         .keys
         .iter()

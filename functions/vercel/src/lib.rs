@@ -1,4 +1,4 @@
-//! Vercel: serves a function.
+//! Serves a function on Vercel.
 
 use http_body_util::BodyExt;
 use tokio::runtime::Runtime;

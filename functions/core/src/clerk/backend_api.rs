@@ -1,4 +1,4 @@
-//! Clerk's Backend API: the two reads that this project makes.
+//! Clerk's Backend API: the two reads that the functions need.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use crate::{
 pub const SECRET_KEY: Variable = Variable {
     names: &["CLERK_SECRET_KEY"],
     holds: "the instance's secret key, `sk_…`",
-    unset: Unset::Refused,
+    unset: Unset::Required,
 };
 
 /// `CLERK_API_URL`.
@@ -28,7 +28,7 @@ pub const API_URL: Variable = Variable {
     unset: Unset::Default("https://api.clerk.com"),
 };
 
-/// The Backend API of one instance.
+/// The Backend API of one Clerk instance.
 #[derive(Clone, Debug)]
 pub struct BackendApi {
     http: HttpClient,
@@ -36,7 +36,7 @@ pub struct BackendApi {
     key: SecretKey,
 }
 
-/// The secret key of an instance, in the header that carries it.
+/// The secret key of an instance, as the value of a header.
 #[derive(Clone, Debug)]
 struct SecretKey {
     authorization: HeaderValue,
@@ -44,7 +44,7 @@ struct SecretKey {
 }
 
 impl SecretKey {
-    /// Reads a key: `sk_live_…` of a production instance, `sk_test_…` of a development one.
+    /// Parses a key: `sk_live_…` for a production instance, `sk_test_…` for a development one.
     fn parse(text: &str) -> Result<Self, &'static str> {
         if text.starts_with("pk_") {
             return Err("holds a publishable key; the secret key begins with `sk_`");
@@ -76,7 +76,7 @@ impl BackendApi {
         })
     }
 
-    /// What is used, for the log.
+    /// What it uses, for the log.
     pub fn describe(&self) -> String {
         format!(
             "Clerk at {} with a key of the kind {}",
@@ -84,7 +84,7 @@ impl BackendApi {
         )
     }
 
-    /// Reads a user as they are now. `None` where Clerk has no such user (any more).
+    /// Reads the current state of a user. `None` if Clerk does not have the user (any more).
     pub async fn user(
         &self,
         id: &ClerkUserId,
@@ -95,12 +95,14 @@ impl BackendApi {
         };
         match ClerkUser::parse(&json) {
             Ok(user) if user.id() == id => Ok(Some(user)),
-            Ok(_) => Err(ClerkError::Unreadable("it is another user".to_owned())),
+            Ok(_) => Err(ClerkError::Unreadable(
+                "it is about another user".to_owned(),
+            )),
             Err(reason) => Err(ClerkError::Unreadable(reason.to_string())),
         }
     }
 
-    /// Reads the public keys that sign the instance's session tokens, as a JWK set.
+    /// Reads the public keys that verify the instance's session tokens, as the JSON of a JWK set.
     pub async fn session_keys(&self, deadline: Deadline) -> Result<String, ClerkError> {
         self.get("/v1/jwks", deadline)
             .await?
@@ -120,31 +122,31 @@ impl BackendApi {
     }
 }
 
-/// Why Clerk did not answer as it should. The user whose request it was is never at fault.
+/// Why a call to Clerk failed. The signed-in user is never at fault.
 #[derive(Debug, thiserror::Error)]
 pub enum ClerkError {
-    /// The instance has used up its requests. The caller comes back after the pause.
+    /// The instance has made too many requests. The caller tries again after the pause.
     #[error("Clerk is rate limiting this instance")]
     RateLimited {
-        /// What `Retry-After` asked for.
+        /// The pause in `Retry-After`, if any.
         retry_after: Option<Duration>,
     },
-    /// Clerk cannot be reached. The caller comes back.
+    /// Clerk cannot be reached. The caller tries again later.
     #[error("Clerk does not answer: {0}")]
     NoAnswer(#[from] NoAnswer),
-    /// Clerk itself failed. The caller comes back.
+    /// Clerk itself failed. The caller tries again later.
     #[error("Clerk failed with status {status}")]
     Failed {
         /// Clerk's status.
         status: StatusCode,
-        /// What `Retry-After` asked for.
+        /// The pause in `Retry-After`, if any.
         retry_after: Option<Duration>,
     },
-    /// Clerk does not accept our request, mostly because of a wrong secret key, which the operator
-    /// fixes.
+    /// Clerk does not accept our request, usually because the secret key is wrong. The operator
+    /// fixes it.
     #[error("Clerk refused the request with status {0}")]
     Refused(StatusCode),
-    /// Clerk's answer is not what its specification says.
+    /// Clerk's answer does not follow its specification. A retry does not help.
     #[error("Clerk's answer cannot be read: {0}")]
     Unreadable(String),
 }
@@ -186,7 +188,7 @@ impl ClerkError {
                 "CLERK_SECRET_KEY does not belong to an instance at CLERK_API_URL; copy it again from Clerk's dashboard",
             ),
             Self::RateLimited { .. } => Some(
-                "set CLERK_JWT_KEY so that verifying a session costs no request, and compare the instance's traffic with Clerk's limits",
+                "set CLERK_JWT_KEY so that verifying a session needs no request, and compare the instance's traffic with Clerk's limits",
             ),
             Self::Refused(_) | Self::NoAnswer(_) | Self::Failed { .. } | Self::Unreadable(_) => {
                 None
@@ -233,7 +235,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_must_be_a_secret_key_and_never_shows() {
+    fn a_key_must_be_a_secret_key_and_debug_does_not_show_it() {
         for (text, kind) in [
             ("sk_live_abc", "sk_live"),
             ("sk_test_abc", "sk_test"),

@@ -1,4 +1,4 @@
-//! What Supabase's refusals mean: which may pass, which never will, and who fixes them.
+//! What Supabase's errors mean: whether a retry may help, and who fixes them.
 
 use std::time::Duration;
 
@@ -11,53 +11,55 @@ use crate::{
     upstream::{Answer, NoAnswer, RetryableError},
 };
 
-/// Why the database did not do what was asked.
+/// Why a call to Supabase failed.
 #[derive(Debug, thiserror::Error)]
 pub enum SupabaseError {
-    /// PostgreSQL cannot store this user, now or later. The data is at fault.
+    /// PostgreSQL cannot store this user, now or later. The user's data is at fault.
     #[error("PostgreSQL cannot store this user (SQLSTATE {sqlstate})")]
     NotStorable {
-        /// Of class 22 (data exception) or 23 (integrity constraint violation). PostgreSQL's
-        /// text is left out, since it quotes the data.
+        /// It is of class 22 (data exception) or 23 (integrity constraint violation).
+        /// PostgreSQL's message is left out, because it quotes the data.
         sqlstate: String,
     },
-    /// A deadlock, a restart or an overload. The caller comes back.
+    /// A deadlock, a restart or an overload. The caller tries again later.
     #[error("Supabase cannot answer now ({code}, status {status})")]
     Busy {
-        /// PostgREST's code or PostgreSQL's SQLSTATE; `none` where a proxy answered.
+        /// PostgREST's code or PostgreSQL's SQLSTATE; `none` if a proxy answered.
         code: String,
         /// The HTTP status.
         status: StatusCode,
-        /// What `Retry-After` asked for. PostgREST sends it while it has lost the database.
+        /// The pause in `Retry-After`, if any. PostgREST sends it while it has no database.
         retry_after: Option<Duration>,
     },
-    /// A function of the migrations failed, and not because of the user: mostly because somebody
-    /// edited it. The caller comes back once it is fixed.
+    /// A function of the migrations failed, but not because of the user's data. Usually somebody
+    /// has edited the function. The operator fixes it.
     #[error("a function of the migrations failed ({code}, status {status})")]
     Failed {
-        /// PostgreSQL's SQLSTATE or PostgREST's code; `none` where a proxy answered.
+        /// PostgREST's code or PostgreSQL's SQLSTATE; `none` if a proxy answered.
         code: String,
         /// The HTTP status.
         status: StatusCode,
     },
-    /// Supabase cannot be reached. The caller comes back.
+    /// Supabase cannot be reached. The caller tries again later.
     #[error("Supabase does not answer: {0}")]
     NoAnswer(#[from] NoAnswer),
-    /// The SQL functions are not there. The operator runs the migrations.
+    /// An SQL function does not exist. The operator runs the migrations.
     #[error("a function of the migrations is missing ({code})")]
     NotMigrated {
         /// PostgREST's code.
         code: String,
     },
-    /// The key is not the service key. The operator fixes it.
+    /// The key may not do this: it is the wrong key, or its role lacks a grant. The operator fixes
+    /// it.
     #[error("Supabase refused the key ({code}, status {status})")]
     Refused {
-        /// PostgREST's code or PostgreSQL's SQLSTATE; `none` where the gateway answered.
+        /// PostgREST's code or PostgreSQL's SQLSTATE; `none` if the gateway answered.
         code: String,
         /// The HTTP status.
         status: StatusCode,
     },
-    /// The answer does not fit the contract: the migrations are of another version.
+    /// The answer does not fit the contract: the migrations have another version. The operator runs
+    /// the right ones.
     #[error("Supabase's answer cannot be read: {0}")]
     Unreadable(String),
 }
@@ -65,7 +67,7 @@ pub enum SupabaseError {
 impl SupabaseError {
     /// Reads an answer that is not a success
     /// (<https://docs.postgrest.org/en/v12/references/errors.html>).
-    pub fn of(answer: &Answer) -> Self {
+    pub fn from_answer(answer: &Answer) -> Self {
         #[derive(Deserialize)]
         struct Body {
             code: String,
@@ -80,8 +82,8 @@ impl SupabaseError {
             .map_or_else(|_| "none".to_owned(), |body: Body| body.code);
         match code.as_str() {
             "PGRST202" | "PGRST204" | "PGRST205" => Self::NotMigrated { code },
-            // Two writes met: a deadlock, or one unique value for both. The next attempt finds the
-            // other one done.
+            // Two writes collided, in a deadlock or on a unique value. At the next attempt, the
+            // other write is done.
             "40001" | "40P01" | "23505" => busy(code),
             _ if code.starts_with("22") || code.starts_with("23") => {
                 Self::NotStorable { sqlstate: code }
@@ -186,7 +188,7 @@ mod tests {
     use super::*;
 
     fn error_of(status: u16, body: &str) -> SupabaseError {
-        SupabaseError::of(&Answer {
+        SupabaseError::from_answer(&Answer {
             status: StatusCode::from_u16(status).unwrap(),
             retry_after: None,
             body: Bytes::from(body.to_owned()),
@@ -194,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_is_retried_only_where_that_may_help() {
+    fn an_error_is_retried_only_if_that_may_help() {
         for (status, body, retryable) in [
             (500, r#"{"code":"40001"}"#, true),
             (500, r#"{"code":"40P01"}"#, true),

@@ -1,4 +1,4 @@
-//! The key that the functions write with, and the headers that carry it.
+//! The key that the functions write with, and the headers for it.
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use http::{HeaderMap, header::AUTHORIZATION};
@@ -13,10 +13,10 @@ use crate::{
 pub const KEY: Variable = Variable {
     names: &["SUPABASE_SECRET_KEY", "SUPABASE_SERVICE_ROLE_KEY"],
     holds: "the project's secret key, `sb_secret_…`, or its legacy `service_role` JWT",
-    unset: Unset::Refused,
+    unset: Unset::Required,
 };
 
-/// A key that may write, in the headers that Supabase wants it in.
+/// A key that may write, as the headers that Supabase expects.
 #[derive(Debug)]
 pub struct SupabaseKey {
     headers: HeaderMap,
@@ -24,11 +24,11 @@ pub struct SupabaseKey {
 }
 
 impl SupabaseKey {
-    /// Reads a secret key (`sb_secret_…`), which goes into `apikey` alone, or a legacy
-    /// `service_role` JWT, which goes into `Authorization` as well
+    /// Parses a secret key (`sb_secret_…`), which goes only into `apikey`, or a legacy
+    /// `service_role` JWT, which goes into `Authorization` too
     /// (<https://supabase.com/docs/guides/api/api-keys>).
     pub fn parse(text: &str) -> Result<Self, &'static str> {
-        const WANTED: &str = "must be a secret key (sb_secret_…) or the service_role JWT";
+        const EXPECTED: &str = "must be a secret key (sb_secret_…) or the service_role JWT";
         let mut headers = HeaderMap::new();
         headers.insert("apikey", secret_header(text)?);
         if text.starts_with("sb_publishable_") {
@@ -42,7 +42,7 @@ impl SupabaseKey {
                 kind: "sb_secret",
             });
         }
-        match legacy_role(text).ok_or(WANTED)?.as_str() {
+        match legacy_role(text).ok_or(EXPECTED)?.as_str() {
             "service_role" => {
                 headers.insert(AUTHORIZATION, bearer(text)?);
                 Ok(Self {
@@ -51,7 +51,7 @@ impl SupabaseKey {
                 })
             }
             "anon" => Err("holds the anon key, which may not write; use the service_role key"),
-            _ => Err(WANTED),
+            _ => Err(EXPECTED),
         }
     }
 
@@ -60,13 +60,13 @@ impl SupabaseKey {
         &self.headers
     }
 
-    /// Which of Supabase's kinds it is, for the log.
+    /// The kind of key, for the log.
     pub fn kind(&self) -> &'static str {
         self.kind
     }
 }
 
-/// The role that a legacy key names. Supabase verifies the signature.
+/// The role in a legacy key. Only Supabase verifies the signature.
 fn legacy_role(jwt: &str) -> Option<String> {
     #[derive(Deserialize)]
     struct Claims {
@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_goes_where_supabase_wants_it_and_never_shows() {
+    fn a_key_goes_into_the_right_headers_and_debug_does_not_show_it() {
         let service_role =
             "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJyb2xlIjoic2VydmljZV9yb2xlIn0.c2ln";
         let anon = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJyb2xlIjoiYW5vbiJ9.c2ln";
