@@ -1,4 +1,4 @@
-//! How the executables of either platform start.
+//! How the executables for both platforms start, and how their log lines look.
 
 use std::process::Command;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use stack::{Log, Stack, SupabaseFault, Target, build, clerk::Delivery};
 
 #[test]
-fn an_executable_names_all_that_is_missing_and_exits_with_1() {
+fn an_executable_names_every_wrong_variable_and_exits_with_1() {
     for target in [Target::Vercel, Target::Lambda] {
         let executables = build(target).unwrap();
         for (name, expected) in [
@@ -44,7 +44,7 @@ fn an_executable_names_all_that_is_missing_and_exits_with_1() {
 }
 
 #[tokio::test]
-async fn each_function_says_at_its_start_what_it_will_use() {
+async fn each_function_logs_what_it_uses_when_it_starts() {
     let stack = Stack::start(Target::Vercel, &Log::default()).await.unwrap();
     let log = stack.functions.log();
     let (supabase, clerk) = (stack.supabase.url(), stack.clerk.api_url());
@@ -56,9 +56,9 @@ async fn each_function_says_at_its_start_what_it_will_use() {
             .iter()
             .fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
     });
-    let [one, other] = fingerprints;
+    let [first, second] = fingerprints;
     for uses in [
-        format!("{supabase}; webhooks signed with a secret of the fingerprint {one} or {other}"),
+        format!("{supabase}; webhooks signed with a secret of the fingerprint {first} or {second}"),
         format!(
             "{supabase}; Clerk at {clerk} with a key of the kind sk_live; sessions of {origin}, verified without network (CLERK_JWT_KEY)"
         ),
@@ -70,7 +70,7 @@ async fn each_function_says_at_its_start_what_it_will_use() {
 }
 
 #[tokio::test]
-async fn json_lines_hold_the_same_words() {
+async fn json_lines_have_the_same_messages() {
     let mut stack = Stack::start(Target::Vercel, &Log::default()).await.unwrap();
     stack.configure(&[("LOG_FORMAT", "json")]).await.unwrap();
     stack.clerk.set_delivery(Delivery::Drop);
@@ -97,7 +97,7 @@ async fn json_lines_hold_the_same_words() {
 }
 
 #[tokio::test]
-async fn cloudwatch_counts_what_is_logged() {
+async fn log_lines_on_lambda_are_cloudwatch_metrics() {
     let mut stack = Stack::start(Target::Lambda, &Log::default()).await.unwrap();
     let format = [("AWS_LAMBDA_LOG_FORMAT", "JSON")];
     stack.configure(&format).await.unwrap();

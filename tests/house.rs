@@ -1,10 +1,10 @@
-//! The house stays as it is: what may depend on what.
+//! The structure stays as it is: what may depend on what.
 
 use std::{collections::BTreeSet, fs, process::Command};
 
 use anyhow::{Result, ensure};
 
-/// Core holds what at least two callers share, and nothing else.
+/// Core contains only what at least two callers share.
 #[test]
 fn each_public_module_of_core_has_two_dependents() -> Result<()> {
     let modules = fs::read_to_string(stack::root().join("functions/core/src/lib.rs"))?;
@@ -20,7 +20,7 @@ fn each_public_module_of_core_has_two_dependents() -> Result<()> {
         }
         ensure!(
             dependents.len() > 1,
-            "core::{module} serves {dependents:?} alone"
+            "core::{module} is used only by {dependents:?}"
         );
     }
     Ok(())
@@ -40,20 +40,20 @@ fn modules_of_core_in(name: &str) -> Result<BTreeSet<String>> {
     Ok(modules)
 }
 
-/// The names at the front of an import: `a` of `a::b`, `a` and `c` of `{a::{b, d}, c}`.
+/// The first name of each path in an import: `a` of `a::b`, `a` and `c` of `{a::{b, d}, c}`.
 fn first_names(imports: &str) -> Vec<String> {
     let outermost = usize::from(imports.starts_with('{'));
     let mut depth = 0;
-    let mut front = String::new();
+    let mut outer = String::new();
     for letter in imports.chars() {
         match letter {
             '{' => depth += 1,
             '}' => depth -= 1,
-            _ if depth == outermost => front.push(letter),
+            _ if depth == outermost => outer.push(letter),
             _ => {}
         }
     }
-    let names = front
+    let names = outer
         .split(',')
         .filter_map(|path| path.trim().split("::").next());
     names
@@ -63,7 +63,7 @@ fn first_names(imports: &str) -> Vec<String> {
 }
 
 #[test]
-fn first_names_are_those_of_the_outermost_level() {
+fn first_names_are_read_at_the_outermost_level() {
     for (imports, names) in [
         ("function::{Function, handle}", &["function"][..]),
         ("config::list", &["config"]),
@@ -76,9 +76,9 @@ fn first_names_are_those_of_the_outermost_level() {
     }
 }
 
-/// A function's build carries only what that function needs, and core knows no platform.
+/// The build of a function contains only what that function needs, and core knows no platform.
 #[test]
-fn no_crate_carries_what_belongs_to_another() -> Result<()> {
+fn no_crate_contains_what_belongs_to_another() -> Result<()> {
     for (package, foreign) in [
         (
             "user-sync-core",
@@ -98,11 +98,11 @@ fn no_crate_carries_what_belongs_to_another() -> Result<()> {
         ("vercel-functions", &["lambda_http"]),
         ("lambda", &["vercel_runtime"]),
     ] {
-        let carried = dependencies_of(package)?;
+        let dependencies = dependencies_of(package)?;
         for name in foreign {
             assert!(
-                !carried.contains(*name),
-                "{package} carries {name}; see: cargo tree --package {package} --invert {name}"
+                !dependencies.contains(*name),
+                "{package} contains {name}; see: cargo tree --package {package} --invert {name}"
             );
         }
     }
@@ -131,7 +131,7 @@ fn dependencies_of(package: &str) -> Result<BTreeSet<String>> {
     Ok(names.collect())
 }
 
-/// `postgrest` asks for an HTTP and TLS stack with open advisories; see `patches/reqwest`.
+/// `postgrest` requires an HTTP and TLS stack with open advisories; see `patches/reqwest`.
 #[test]
 fn there_is_one_http_stack_and_one_tls_stack() {
     let lock = include_str!("../Cargo.lock");

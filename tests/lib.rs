@@ -1,1 +1,1 @@
-//! The tests are `sql/` and `end_to_end/`; what they stand on is `stack/`.
+//! The tests are in the other files of this folder. They run on the local parts in `stack/`.

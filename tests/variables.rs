@@ -1,4 +1,4 @@
-//! What the functions make of their variables; and every document and template says the same of them.
+//! How the functions read their variables, and that documents and templates list the same ones.
 
 use std::{
     cell::RefCell,
@@ -11,7 +11,7 @@ use stack::{Entry, FUNCTIONS, variables};
 use user_sync_core::config::Unset;
 
 #[test]
-fn a_function_reads_what_its_table_names() {
+fn a_function_reads_exactly_the_variables_in_its_table() {
     for Entry {
         configure,
         variables,
@@ -30,7 +30,7 @@ fn a_function_reads_what_its_table_names() {
     }
 }
 
-/// What a function makes of these variables: what it will use, or all that is wrong.
+/// Builds a function from these variables. Returns what it uses, or all its mistakes.
 fn configured(function: &Entry, set: &[(&str, &str)]) -> Result<String, String> {
     let look_up = |name: &str| {
         let (_, value) = set.iter().find(|(set, _)| *set == name)?;
@@ -40,12 +40,12 @@ fn configured(function: &Entry, set: &[(&str, &str)]) -> Result<String, String> 
 }
 
 #[test]
-fn all_that_is_missing_is_named_at_once_and_nothing_else() {
+fn all_missing_variables_are_named_at_once() {
     for function in FUNCTIONS {
         let missing = configured(&function, &[]).unwrap_err();
         let missing: Vec<_> = missing.lines().skip(1).map(str::to_owned).collect();
         let required = function.variables.iter();
-        let required = required.filter(|variable| variable.unset == Unset::Refused);
+        let required = required.filter(|variable| variable.unset == Unset::Required);
         let expected = required.map(|variable| {
             format!(
                 "  {} is missing: {}",
@@ -58,24 +58,24 @@ fn all_that_is_missing_is_named_at_once_and_nothing_else() {
 }
 
 #[test]
-fn a_whole_environment_is_accepted() {
+fn a_complete_environment_is_accepted() {
     let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
     let two_secrets = format!("{secret},{secret}");
-    let whole = [
+    let complete = [
         ("SUPABASE_URL", "https://abc.supabase.co/"),
         ("SUPABASE_SECRET_KEY", "sb_secret_abc"),
         ("CLERK_SECRET_KEY", "sk_test_abc"),
         ("CLERK_WEBHOOK_SIGNING_SECRET", two_secrets.as_str()),
     ];
     for function in FUNCTIONS {
-        let uses = configured(&function, &whole).unwrap();
+        let uses = configured(&function, &complete).unwrap();
         let supabase = "Supabase at https://abc.supabase.co with a key of the kind sb_secret";
         assert!(uses.starts_with(supabase), "{uses}");
     }
 }
 
 #[test]
-fn a_malformed_value_is_named_and_not_quoted() {
+fn a_mistake_has_the_name_and_not_the_value() {
     for (name, value) in [
         ("SUPABASE_URL", "abc.supabase.co"),
         ("SUPABASE_SECRET_KEY", "sb_publishable_hunter2"),
@@ -110,7 +110,7 @@ fn a_malformed_value_is_named_and_not_quoted() {
 }
 
 #[test]
-fn the_example_of_an_environment_is_as_the_functions_say() -> Result<()> {
+fn env_example_lists_every_variable() -> Result<()> {
     let mut lines = vec![
         "# Copy to .env and fill in, to run `cargo xtask dev` on your real Clerk and Supabase."
             .to_owned(),
@@ -123,7 +123,7 @@ fn the_example_of_an_environment_is_as_the_functions_say() -> Result<()> {
             section = readers;
         }
         let (value, unset) = match variable.unset {
-            Unset::Refused => ("", "required".to_owned()),
+            Unset::Required => ("", "required".to_owned()),
             Unset::Default(value) => (value, format!("default: {value}")),
             Unset::Optional(effect) => ("", format!("without it: {effect}")),
         };
@@ -141,7 +141,7 @@ fn the_example_of_an_environment_is_as_the_functions_say() -> Result<()> {
 }
 
 #[test]
-fn the_example_of_an_environment_is_read_as_it_stands() -> Result<()> {
+fn env_example_can_be_read_without_changes() -> Result<()> {
     let example = dotenvy::from_path_iter(stack::root().join(".env.example"))?;
     let example: BTreeMap<_, _> = example.collect::<Result<_, _>>()?;
     let mut expected = BTreeMap::new();
@@ -158,10 +158,10 @@ fn the_example_of_an_environment_is_read_as_it_stands() -> Result<()> {
 }
 
 #[test]
-fn the_table_in_configure_md_is_as_the_functions_say() -> Result<()> {
+fn the_table_in_configure_md_lists_every_variable() -> Result<()> {
     let rows = variables().into_iter().map(|(variable, functions)| {
         let unset = match variable.unset {
-            Unset::Refused => "required".to_owned(),
+            Unset::Required => "required".to_owned(),
             Unset::Default(value) => format!("`{value}`"),
             Unset::Optional(effect) => effect.to_owned(),
         };
@@ -186,7 +186,7 @@ fn readers(functions: &[&str]) -> String {
     }
 }
 
-/// Lambda's own log format decides about lines there, and Clerk is reached at its usual address.
+/// On Lambda its own log format decides the shape of lines, and Clerk has its usual URL.
 const NOT_IN_THE_TEMPLATE: [&str; 2] = ["LOG_FORMAT", "CLERK_API_URL"];
 
 #[test]
@@ -211,15 +211,19 @@ fn the_template_sets_every_variable() -> Result<()> {
 #[test]
 fn the_deploy_button_asks_for_every_required_variable() -> Result<()> {
     let readme = read("README.md")?;
-    let (_, query) = readme.split_once("&env=").context("there is a button")?;
-    let (asked, _) = query.split_once('&').context("the button asks for more")?;
+    let (_, query) = readme
+        .split_once("&env=")
+        .context("README.md has no deploy button")?;
+    let (asked, _) = query
+        .split_once('&')
+        .context("nothing follows the variables in the button's URL")?;
     let asked: BTreeSet<_> = asked.split(',').collect();
     let known = variables();
     let known = known.iter().map(|(variable, _)| variable.names[0]);
     ensure!(asked.is_subset(&known.collect()), "{asked:?}");
     for (variable, _) in variables() {
         let name = variable.names[0];
-        let is_required = variable.unset == Unset::Refused;
+        let is_required = variable.unset == Unset::Required;
         ensure!(!is_required || asked.contains(name), "{name} is missing");
     }
     Ok(())

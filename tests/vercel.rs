@@ -1,4 +1,4 @@
-//! The Vercel CLI, as somebody runs it who has cloned this repository.
+//! The Vercel CLI, run as a person who has cloned this repository runs it.
 
 use std::{
     fs,
@@ -11,20 +11,22 @@ use serde_json::{Value, json};
 use stack::{Log, Stack, Target, build, story};
 
 #[tokio::test]
-#[ignore = "it installs the Vercel CLI, which takes a while: cargo xtask vercel runs it"]
-async fn the_story_comes_true_under_vercel_dev() {
+#[ignore = "installs the Vercel CLI, which takes a while; cargo xtask vercel runs this"]
+async fn every_step_of_the_story_succeeds_under_vercel_dev() {
     let log = Log::default();
     let stack = Stack::start(Target::VercelDev, &log).await.unwrap();
-    let told = story::play(&stack, |_step| {}).await;
-    assert!(told.is_ok(), "{told:?}\n{}", log.tail());
+    let result = story::play(&stack, |_step| {}).await;
+    assert!(result.is_ok(), "{result:?}\n{}", log.tail());
 }
 
-/// The CLI says nothing of a setting that it does not know.
+/// The CLI ignores an unknown setting without a warning.
 #[test]
-#[ignore = "it installs the Vercel CLI, which takes a while: cargo xtask vercel runs it"]
-fn what_vercel_json_says_is_in_the_output() -> Result<()> {
+#[ignore = "installs the Vercel CLI, which takes a while; cargo xtask vercel runs this"]
+fn the_settings_in_vercel_json_are_in_the_output() -> Result<()> {
     for executable in build(Target::VercelBuild)?.into_values() {
-        let function = executable.parent().context("it is in a folder")?;
+        let function = executable
+            .parent()
+            .context("the executable is not in a folder")?;
         let config = read(&function.join(".vc-config.json"))?;
         ensure!(
             config["memory"] == 1024 && config["maxDuration"] == 15,
@@ -33,7 +35,11 @@ fn what_vercel_json_says_is_in_the_output() -> Result<()> {
         let output = function
             .ancestors()
             .find(|folder| folder.ends_with("output"));
-        let config = read(&output.context("it is in the output")?.join("config.json"))?;
+        let config = read(
+            &output
+                .context("the executable is not in the output")?
+                .join("config.json"),
+        )?;
         let route = &config["routes"][0];
         ensure!(
             route["headers"] == json!({ "Cache-Control": "no-store" }),
@@ -44,10 +50,10 @@ fn what_vercel_json_says_is_in_the_output() -> Result<()> {
     Ok(())
 }
 
-/// In a project of its own the app passes the function's path on.
+/// As its own project, the app passes calls on to the function of another project.
 #[test]
-#[ignore = "it installs the Vercel CLI, which takes a while: cargo xtask vercel runs it"]
-fn the_app_is_a_project_of_its_own() -> Result<()> {
+#[ignore = "installs the Vercel CLI, which takes a while; cargo xtask vercel runs this"]
+fn the_app_can_be_its_own_project() -> Result<()> {
     let project = stack::artefacts().join("vercel-web");
     copy_app(&project, |_| true)?;
     let user_sync = "https://functions.example.com/api/user/sync";
@@ -69,10 +75,10 @@ fn the_app_is_a_project_of_its_own() -> Result<()> {
 
 /// `docs/DEPLOY.md` says what to copy into an app, and what to write into its `vercel.json`.
 #[test]
-#[ignore = "it installs the Vercel CLI, which takes a while: cargo xtask vercel runs it"]
-fn the_functions_may_live_in_the_project_of_an_app() -> Result<()> {
+#[ignore = "installs the Vercel CLI, which takes a while; cargo xtask vercel runs this"]
+fn the_functions_can_be_in_the_project_of_an_app() -> Result<()> {
     let project = stack::artefacts().join("vercel-one-project");
-    // This app would look for the functions elsewhere.
+    // With its own configuration, this app would look for the functions in another project.
     copy_app(&project, |name| name != "next.config.ts")?;
     let guide = fs::read_to_string(stack::root().join("docs/DEPLOY.md"))?;
     let root = stack::root().to_string_lossy();
@@ -120,12 +126,14 @@ fn read(file: &Path) -> Result<Value> {
     Ok(serde_json::from_slice(&fs::read(file)?)?)
 }
 
-/// The text of the first block of code that starts so.
+/// The text of the first code block that starts with `start`: its fence, and possibly some text.
 fn code_block(text: &str, start: &str) -> Result<String> {
     let (_, block) = text
         .split_once(start)
-        .with_context(|| format!("there is no {start}"))?;
-    let (block, _) = block.split_once("```").context("the block has an end")?;
+        .with_context(|| format!("no code block starts with {start:?}"))?;
+    let (block, _) = block
+        .split_once("```")
+        .context("the code block does not end")?;
     let (_, first_words) = start.split_once('\n').unwrap_or_default();
     Ok(format!("{first_words}{block}"))
 }

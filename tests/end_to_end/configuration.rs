@@ -1,11 +1,11 @@
-//! What the functions do with their variables, and what they keep to themselves.
+//! What the functions do with their variables, and what they never reveal.
 
 use anyhow::{Result, ensure};
 use http::header::AUTHORIZATION;
 use serde_json::json;
 use stack::{Stack, SupabaseFault, clerk::Fault};
 
-pub async fn sessions_are_verified_with_the_key_set_too(mut stack: Stack) -> Result<()> {
+pub async fn sessions_are_verified_with_clerks_key_set(mut stack: Stack) -> Result<()> {
     stack.configure(&[("CLERK_JWT_KEY", "")]).await?;
     let id = &stack.clerk.sign_up(&json!({ "email": "ada@example.com" }));
     stack.clerk.deliveries_done().await?;
@@ -19,7 +19,7 @@ pub async fn sessions_are_verified_with_the_key_set_too(mut stack: Stack) -> Res
         stack.clerk.requests()
     );
 
-    // A process that has the keys needs Clerk no more, and one that has not says whose fault it is.
+    // A process that has the keys does not need Clerk any more. One without keys blames Clerk.
     stack.clerk.faults().plan("", Fault::ServerError, None);
     stack
         .load_page(id, &json!({}))
@@ -32,7 +32,7 @@ pub async fn sessions_are_verified_with_the_key_set_too(mut stack: Stack) -> Res
         .expect(502, "code", "clerk_failed")
 }
 
-pub async fn the_older_supabase_key_works_too(mut stack: Stack) -> Result<()> {
+pub async fn a_legacy_supabase_key_works_too(mut stack: Stack) -> Result<()> {
     let service_role = stack.supabase.keys().service_role_jwt.clone();
     let keys = [
         ("SUPABASE_SECRET_KEY", ""),
@@ -48,7 +48,7 @@ pub async fn the_older_supabase_key_works_too(mut stack: Stack) -> Result<()> {
         .expect(200, "status", "present")
 }
 
-pub async fn a_wrong_key_is_named_in_the_log_and_not_to_the_caller(mut stack: Stack) -> Result<()> {
+pub async fn a_wrong_key_is_named_in_the_log_but_not_in_the_answer(mut stack: Stack) -> Result<()> {
     for (variable, wrong, status, code) in [
         ("CLERK_SECRET_KEY", "sk_test_wrong", 502, "clerk_failed"),
         (
@@ -109,10 +109,10 @@ pub async fn no_secret_and_no_personal_data_is_logged(stack: Stack) -> Result<()
 
     let healed = format!("synced successfully ({})", "ada@example.com");
     let log = stack.functions.log().text();
-    ensure!(log.contains(&healed), "nothing was healed:\n{log}");
+    ensure!(log.contains(&healed), "no user was healed:\n{log}");
     let keys = stack.supabase.keys();
     let [webhook_secret, next_webhook_secret] = stack.clerk.webhook_signing_secrets();
-    let said = format!(
+    let output = format!(
         "{}\n{}",
         log.replace(&healed, ""),
         serde_json::to_string(&stack.ledger().await?)?
@@ -133,8 +133,8 @@ pub async fn no_secret_and_no_personal_data_is_logged(stack: Stack) -> Result<()
         &next_webhook_secret,
     ] {
         ensure!(
-            !said.contains(private),
-            "{private} is in the log or in the ledger:\n{said}"
+            !output.contains(private),
+            "{private} is in the log or in the ledger:\n{output}"
         );
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! Webhooks as Clerk's sender delivers them by itself, with its retries.
+//! Webhooks as Clerk's sender delivers them, with its retries.
 
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
@@ -7,7 +7,7 @@ use stack::{
     clerk::{Delivery, Order},
 };
 
-pub async fn a_webhook_is_the_usual_path(stack: Stack) -> Result<()> {
+pub async fn webhooks_are_the_usual_source(stack: Stack) -> Result<()> {
     let id = &stack.clerk.sign_up(&json!({ "email": "ada@example.com" }));
     stack.clerk.deliveries_done().await?;
     ensure!(stack.row(id).await?["sync_source"] == "webhook");
@@ -37,19 +37,21 @@ pub async fn a_webhook_is_the_usual_path(stack: Stack) -> Result<()> {
     Ok(())
 }
 
-pub async fn events_held_back_and_reordered_end_as_clerk_has_them(stack: Stack) -> Result<()> {
+pub async fn late_and_reordered_events_end_with_the_state_in_clerk(stack: Stack) -> Result<()> {
     stack.clerk.set_delivery(Delivery::Hold);
     let ada = json!({ "email": "ada@example.com" });
-    let [stays, goes] = [(); 2].map(|()| stack.clerk.sign_up(&ada));
+    let [kept, deleted] = [(); 2].map(|()| stack.clerk.sign_up(&ada));
     for name in ["first", "second", "third"] {
-        stack.clerk.update(&stays, &json!({ "first_name": name }))?;
-        stack.clerk.update(&goes, &json!({ "first_name": name }))?;
+        stack.clerk.update(&kept, &json!({ "first_name": name }))?;
+        stack
+            .clerk
+            .update(&deleted, &json!({ "first_name": name }))?;
     }
-    stack.clerk.delete(&goes)?;
+    stack.clerk.delete(&deleted)?;
     stack.clerk.release(Order::Newest);
     stack.clerk.deliveries_done().await?;
-    ensure!(stack.row(&stays).await?["first_name"] == "third");
-    let tombstone = stack.row(&goes).await?;
+    ensure!(stack.row(&kept).await?["first_name"] == "third");
+    let tombstone = stack.row(&deleted).await?;
     ensure!(tombstone["deleted_at"].is_string() && tombstone["email"].is_null());
     Ok(())
 }
@@ -67,7 +69,7 @@ pub async fn a_failing_webhook_is_delivered_again_until_it_succeeds(stack: Stack
     stack.supabase.faults().end("");
     stack.clerk.deliveries_done().await?;
     let attempts = stack.clerk.attempts(&event.id);
-    let (last, failed) = attempts.split_last().context("it was delivered")?;
+    let (last, failed) = attempts.split_last().context("it was never delivered")?;
     ensure!(
         *last == 200 && failed.iter().all(|status| *status == 503),
         "{attempts:?}"

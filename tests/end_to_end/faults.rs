@@ -1,5 +1,5 @@
-//! Clerk or Supabase fails: the answer says whose fault it is, comes within the deadline, and the
-//! next try succeeds.
+//! Clerk or Supabase fails: the answer says which of them failed and comes within the deadline, and
+//! the next attempt succeeds.
 
 use std::time::{Duration, Instant};
 
@@ -10,24 +10,24 @@ use stack::{
     clerk::{Delivery, Fault, WebhookEvent},
 };
 
-/// The functions' deadline of 8 s, and two more for a busy machine.
+/// The functions' deadline of 8 s, plus 2 s for a busy machine.
 const DEADLINE: Duration = Duration::from_secs(10);
 
-/// A user who has a page to load and a webhook on its way.
+/// A user without a row, and the webhook that was not delivered.
 struct Orphan<'a> {
     stack: &'a Stack,
     event: WebhookEvent,
 }
 
 impl<'a> Orphan<'a> {
-    fn of(stack: &'a Stack) -> Result<Self> {
+    fn sign_up(stack: &'a Stack) -> Result<Self> {
         stack.clerk.set_delivery(Delivery::Drop);
         let id = &stack.clerk.sign_up(&json!({ "email": "ada@example.com" }));
         let event = stack.clerk.last_event_of(id)?;
         Ok(Self { stack, event })
     }
 
-    async fn loads_a_page(&self) -> Result<Answer> {
+    async fn load_page(&self) -> Result<Answer> {
         let start = Instant::now();
         let answer = self
             .stack
@@ -37,16 +37,16 @@ impl<'a> Orphan<'a> {
         Ok(answer)
     }
 
-    async fn gets_the_webhook(&self) -> Result<Answer> {
+    async fn deliver_webhook(&self) -> Result<Answer> {
         let start = Instant::now();
         let answer = self.stack.deliver(&self.event).await?;
         ensure!(start.elapsed() < DEADLINE, "it took {:?}", start.elapsed());
         Ok(answer)
     }
 
-    /// Neither path works, and both ask to be called again.
-    async fn is_asked_to_come_back(&self) -> Result<()> {
-        for answer in [self.loads_a_page().await?, self.gets_the_webhook().await?] {
+    /// Both sources fail, and both answers ask the caller to try again.
+    async fn expect_retry_after(&self) -> Result<()> {
+        for answer in [self.load_page().await?, self.deliver_webhook().await?] {
             answer.expect(503, "code", "supabase_failed")?;
             let seconds = answer.header("retry-after").parse::<u64>();
             ensure!(seconds.is_ok_and(|seconds| seconds > 0), "{answer:?}");
@@ -54,92 +54,84 @@ impl<'a> Orphan<'a> {
         Ok(())
     }
 
-    /// Both paths work again.
-    async fn heals(&self) -> Result<()> {
-        self.loads_a_page()
-            .await?
-            .expect(200, "status", "created")?;
-        self.gets_the_webhook()
+    /// Both sources work again.
+    async fn expect_healed(&self) -> Result<()> {
+        self.load_page().await?.expect(200, "status", "created")?;
+        self.deliver_webhook()
             .await?
             .expect(200, "outcome", "unchanged")
     }
 }
 
-pub async fn the_database_down(stack: Stack) -> Result<()> {
+pub async fn database_down(stack: Stack) -> Result<()> {
     stack.postgres.kill()?;
-    Orphan::of(&stack)?.is_asked_to_come_back().await?;
+    Orphan::sign_up(&stack)?.expect_retry_after().await?;
     stack.postgres.run().await?;
     stack.supabase.wait_until_ready().await?;
-    Orphan::of(&stack)?.heals().await?;
+    Orphan::sign_up(&stack)?.expect_healed().await?;
 
     stack.supabase.kill_postgrest()?;
-    Orphan::of(&stack)?.is_asked_to_come_back().await?;
+    Orphan::sign_up(&stack)?.expect_retry_after().await?;
     stack.supabase.run_postgrest().await?;
-    Orphan::of(&stack)?.heals().await
+    Orphan::sign_up(&stack)?.expect_healed().await
 }
 
 pub async fn supabase_silent(stack: Stack) -> Result<()> {
-    let orphan = Orphan::of(&stack)?;
+    let orphan = Orphan::sign_up(&stack)?;
     stack
         .supabase
         .faults()
         .plan("", SupabaseFault::Silent, None);
-    orphan.is_asked_to_come_back().await?;
+    orphan.expect_retry_after().await?;
     stack.supabase.faults().end("");
-    orphan.heals().await
+    orphan.expect_healed().await
 }
 
-pub async fn an_answer_lost_after_the_write(stack: Stack) -> Result<()> {
-    let orphan = Orphan::of(&stack)?;
+pub async fn answer_lost_after_the_write(stack: Stack) -> Result<()> {
+    let orphan = Orphan::sign_up(&stack)?;
     stack
         .supabase
         .faults()
         .plan("", SupabaseFault::SilentAfterTheStatement, None);
-    let answer = orphan.gets_the_webhook().await?;
+    let answer = orphan.deliver_webhook().await?;
     answer.expect(503, "code", "supabase_failed")?;
     stack.supabase.faults().end("");
     ensure!(stack.row(&orphan.event.user_id).await?["email"] == "ada@example.com");
     orphan
-        .gets_the_webhook()
+        .deliver_webhook()
         .await?
         .expect(200, "outcome", "duplicate")?;
-    orphan
-        .loads_a_page()
-        .await?
-        .expect(200, "status", "present")
+    orphan.load_page().await?.expect(200, "status", "present")
 }
 
 pub async fn clerk_down(stack: Stack) -> Result<()> {
     for fault in [Fault::ServerError, Fault::HangUp] {
-        let orphan = Orphan::of(&stack)?;
-        // One failure is mended on the way, a lasting one is told.
+        let orphan = Orphan::sign_up(&stack)?;
+        // The function retries after one failure, and reports a lasting one.
         stack.clerk.faults().plan("", fault, Some(1));
-        orphan
-            .loads_a_page()
-            .await?
-            .expect(200, "status", "created")?;
-        let orphan = Orphan::of(&stack)?;
+        orphan.load_page().await?.expect(200, "status", "created")?;
+        let orphan = Orphan::sign_up(&stack)?;
         stack.clerk.faults().plan("", fault, None);
         orphan
-            .loads_a_page()
+            .load_page()
             .await?
             .expect(502, "code", "clerk_failed")?;
         ensure!(stack.find_row(&orphan.event.user_id).await? == None::<Value>);
-        // The webhook needs no Clerk.
+        // A webhook does not need Clerk.
         orphan
-            .gets_the_webhook()
+            .deliver_webhook()
             .await?
             .expect(200, "outcome", "created")?;
 
-        let orphan = Orphan::of(&stack)?;
+        let orphan = Orphan::sign_up(&stack)?;
         stack.clerk.faults().end("");
-        orphan.heals().await?;
+        orphan.expect_healed().await?;
     }
     Ok(())
 }
 
 pub async fn clerk_slow(stack: Stack) -> Result<()> {
-    let orphan = Orphan::of(&stack)?;
+    let orphan = Orphan::sign_up(&stack)?;
     stack.clerk.faults().plan(
         "",
         Fault::Slow {
@@ -147,43 +139,37 @@ pub async fn clerk_slow(stack: Stack) -> Result<()> {
         },
         None,
     );
-    orphan
-        .loads_a_page()
-        .await?
-        .expect(200, "status", "created")?;
+    orphan.load_page().await?.expect(200, "status", "created")?;
 
-    let orphan = Orphan::of(&stack)?;
+    let orphan = Orphan::sign_up(&stack)?;
     stack.clerk.faults().end("");
     stack.clerk.faults().plan("", Fault::Silent, None);
     orphan
-        .loads_a_page()
+        .load_page()
         .await?
         .expect(502, "code", "clerk_failed")?;
     stack.clerk.faults().end("");
-    orphan.heals().await
+    orphan.expect_healed().await
 }
 
 pub async fn clerk_rate_limiting(stack: Stack) -> Result<()> {
-    let orphan = Orphan::of(&stack)?;
-    // What fits into the deadline is waited for; what does not is the caller's to wait for.
+    let orphan = Orphan::sign_up(&stack)?;
+    // The function waits for a pause that fits into the deadline. The caller gets a longer one.
     stack
         .clerk
         .faults()
         .plan("", Fault::RateLimited { retry_after: 1 }, Some(1));
     let start = Instant::now();
-    orphan
-        .loads_a_page()
-        .await?
-        .expect(200, "status", "created")?;
+    orphan.load_page().await?.expect(200, "status", "created")?;
     ensure!(start.elapsed() >= Duration::from_secs(1));
 
-    let orphan = Orphan::of(&stack)?;
+    let orphan = Orphan::sign_up(&stack)?;
     stack
         .clerk
         .faults()
         .plan("", Fault::RateLimited { retry_after: 30 }, None);
     let start = Instant::now();
-    let answer = orphan.loads_a_page().await?;
+    let answer = orphan.load_page().await?;
     ensure!(
         start.elapsed() < Duration::from_secs(3),
         "it took {:?}",
@@ -192,5 +178,5 @@ pub async fn clerk_rate_limiting(stack: Stack) -> Result<()> {
     answer.expect(503, "code", "clerk_rate_limited")?;
     ensure!(answer.header("retry-after") == "30", "{answer:?}");
     stack.clerk.faults().end("");
-    orphan.heals().await
+    orphan.expect_healed().await
 }

@@ -1,4 +1,4 @@
-//! What heals a user, and what leaves them alone.
+//! What heals a user, and what does not.
 
 use anyhow::{Context, Result, ensure};
 use futures_util::future::try_join_all;
@@ -9,11 +9,11 @@ use http::{
 use serde_json::json;
 use stack::{Answer, Stack, clerk::Delivery, story};
 
-pub async fn the_story_comes_true(stack: &Stack) -> Result<()> {
+pub async fn every_step_of_the_story_succeeds(stack: &Stack) -> Result<()> {
     story::play(stack, |_step| {}).await
 }
 
-pub async fn a_page_load_by_cookie_heals_too(stack: &Stack) -> Result<()> {
+pub async fn a_page_load_with_a_cookie_heals_too(stack: &Stack) -> Result<()> {
     let id = &stack.clerk.sign_up(&json!({ "username": "ada" }));
     let token = stack.clerk.session_token(id, &json!({}))?;
     for (cookies, status) in [
@@ -34,7 +34,7 @@ pub async fn many_page_loads_at_once_make_one_row(stack: &Stack) -> Result<()> {
     let created = count(&answers, "status", "created");
     ensure!(
         created == 1,
-        "{created} page loads say that they made the row"
+        "{created} page loads say that they created the row"
     );
     ensure!(stack.row(id).await?["email"] == "many@example.com");
     Ok(())
@@ -54,10 +54,9 @@ pub async fn many_copies_of_a_webhook_at_once_leave_one_receipt(stack: &Stack) -
     Ok(())
 }
 
-/// A platform may parse a body, or carry it in base64; the function must see the bytes that were signed.
-pub async fn the_exact_bytes_of_a_webhook_count_however_they_are_written(
-    stack: &Stack,
-) -> Result<()> {
+/// A platform may parse a body, or encode it in base64. The function must see the bytes that were
+/// signed.
+pub async fn a_function_sees_the_exact_bytes_of_a_webhook(stack: &Stack) -> Result<()> {
     let escaped = |json: &str| json.replace('é', "\\u00e9").replace('👑', "\\ud83d\\udc51");
     let spaced = |json: &str| format!("\r\n {}\t\n", json.replace("\":", "\" :\r\n"));
     for content_type in [
@@ -86,8 +85,8 @@ pub async fn the_exact_bytes_of_a_webhook_count_however_they_are_written(
             ensure!(stack.row(&id).await?["first_name"] == "Adélaïde 👑");
         }
     }
-    // Nobody may unpack a body on its way. Svix signs and sends text, so these bytes are refused: as
-    // what they are.
+    // No platform may decompress a body. Svix signs only text, so the function refuses these bytes,
+    // and the reason shows that it saw them as they are.
     let id = "msg_compressed";
     let mut headers = stack.clerk.sign_webhook(id, COMPRESSED)?;
     headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
@@ -98,24 +97,22 @@ pub async fn the_exact_bytes_of_a_webhook_count_however_they_are_written(
     stack.functions.log().wait_for("the body is not UTF-8")
 }
 
-/// `{"type":"user.created"}`, by gzip.
+/// `{"type":"user.created"}`, compressed with gzip.
 const COMPRESSED: &[u8] = &[
     31, 139, 8, 0, 0, 0, 0, 0, 2, 3, 171, 86, 42, 169, 44, 72, 85, 178, 82, 42, 45, 78, 45, 210,
     75, 46, 74, 77, 44, 73, 77, 81, 170, 5, 0, 79, 119, 186, 116, 23, 0, 0, 0,
 ];
 
-pub async fn a_user_whom_clerk_does_not_know_is_gone_and_not_remembered(
-    stack: &Stack,
-) -> Result<()> {
+pub async fn a_user_unknown_to_clerk_gets_no_tombstone(stack: &Stack) -> Result<()> {
     let id = &stack.clerk.sign_up(&json!({ "email": "gone@example.com" }));
     stack.clerk.delete(id)?;
     let answer = stack.load_page(id, &json!({})).await?;
     answer.expect(410, "code", "user_deleted")?;
-    ensure!(stack.find_row(id).await?.is_none(), "a tombstone was made");
+    ensure!(stack.find_row(id).await?.is_none(), "a row was written");
     Ok(())
 }
 
-pub async fn a_users_own_table_heals_by_other_sql_alone(stack: Stack) -> Result<()> {
+pub async fn another_table_needs_only_other_sql(stack: Stack) -> Result<()> {
     for file in ["tests/profiles.sql", "supabase/examples/profiles.sql"] {
         stack.postgres.run_sql(file).await?;
     }
@@ -149,6 +146,6 @@ pub async fn a_users_own_table_heals_by_other_sql_alone(stack: Stack) -> Result<
 }
 
 fn count(answers: &[Answer], field: &str, value: &str) -> usize {
-    let is_so = |answer: &&Answer| answer.body[field] == value;
-    answers.iter().filter(is_so).count()
+    let is_equal = |answer: &&Answer| answer.body[field] == value;
+    answers.iter().filter(is_equal).count()
 }

@@ -1,4 +1,4 @@
-//! Bad input: each gets its answer, and nothing changes in the table.
+//! Bad input gets the right answer, and changes nothing in the table.
 
 use anyhow::{Context, Result, ensure};
 use http::{
@@ -17,7 +17,7 @@ pub async fn bad_input_is_refused_and_changes_nothing(stack: Stack) -> Result<()
     page_loads_without_a_session(&stack).await?;
     requests_with_another_method(&stack).await?;
     webhooks_without_a_signature(&stack).await?;
-    webhooks_signed_over_nonsense(&stack).await?;
+    signed_webhooks_that_can_never_work(&stack).await?;
 
     ensure!(stack.all_rows().await? == before, "the table has changed");
     Ok(())
@@ -40,18 +40,18 @@ async fn page_loads_without_a_session(stack: &Stack) -> Result<()> {
             "session_invalid",
         ),
         (
-            "a foreign origin's token",
+            "a token of another origin",
             bearer(&token(json!({ "azp": "https://evil.example.com" }))?).into(),
             "session_invalid",
         ),
         (
-            "an id that is a filter",
+            "an id that looks like a filter",
             bearer(&token(json!({ "sub": "user_x,id.neq.y" }))?).into(),
             "session_invalid",
         ),
     ] {
         let answer = stack.load_page_with(headers).await?;
-        is_problem(&answer, 401, code).context(name)?;
+        expect_problem(&answer, 401, code).context(name)?;
         ensure!(answer.header("www-authenticate") == "Bearer", "{name}");
     }
     Ok(())
@@ -62,7 +62,7 @@ async fn requests_with_another_method(stack: &Stack) -> Result<()> {
     for url in [functions.url("user-sync"), functions.url("clerk-webhook")] {
         for method in [Method::GET, Method::PUT, Method::DELETE] {
             let answer = stack.send(method, &url, HeaderMap::new(), "").await?;
-            is_problem(&answer, 405, "method_not_allowed")?;
+            expect_problem(&answer, 405, "method_not_allowed")?;
             ensure!(answer.header("allow") == "POST");
         }
     }
@@ -99,7 +99,7 @@ async fn webhooks_without_a_signature(stack: &Stack) -> Result<()> {
             "signature_headers",
         ),
         (
-            "a time that is none",
+            "a malformed time",
             with("svix-timestamp", "now"),
             400,
             "signature_headers",
@@ -124,12 +124,12 @@ async fn webhooks_without_a_signature(stack: &Stack) -> Result<()> {
         ),
     ] {
         let answer = stack.post(&url, headers, body).await?;
-        is_problem(&answer, status, code).context(name)?;
+        expect_problem(&answer, status, code).context(name)?;
     }
 
     let changed = body.replace("user_1", "user_2");
     let answer = stack.post(&url, signed, changed).await?;
-    is_problem(&answer, 401, "signature_invalid").context("another body")?;
+    expect_problem(&answer, 401, "signature_invalid").context("another body")?;
 
     let not_text = b"\xff\xfe{}";
     let mut headers = stack.clerk.sign_webhook("msg_not_text", not_text)?;
@@ -138,18 +138,18 @@ async fn webhooks_without_a_signature(stack: &Stack) -> Result<()> {
         HeaderValue::from_static("application/octet-stream"),
     );
     let answer = stack.post(&url, headers, &not_text[..]).await?;
-    is_problem(&answer, 401, "signature_invalid").context("not UTF-8")?;
+    expect_problem(&answer, 401, "signature_invalid").context("not UTF-8")?;
 
     let long = "x".repeat(2 * 1024 * 1024);
     let headers = stack.clerk.sign_webhook("msg_long", &long)?;
     let answer = stack.post(&url, headers, long).await?;
-    is_problem(&answer, 413, "body_too_large").context("2 MB")?;
+    expect_problem(&answer, 413, "body_too_large").context("2 MB")?;
     ensure!(stack.receipt("msg_bad").await?.is_none());
     ensure!(stack.receipt("msg_long").await?.is_none());
     Ok(())
 }
 
-async fn webhooks_signed_over_nonsense(stack: &Stack) -> Result<()> {
+async fn signed_webhooks_that_can_never_work(stack: &Stack) -> Result<()> {
     let url = stack.functions.url("clerk-webhook");
     for (id, content_type, body) in [
         (
@@ -178,7 +178,7 @@ async fn webhooks_signed_over_nonsense(stack: &Stack) -> Result<()> {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
         for _delivery in 0..2 {
             let answer = stack.post(&url, headers.clone(), body).await?;
-            is_problem(&answer, 422, "event_rejected").context(id)?;
+            expect_problem(&answer, 422, "event_rejected").context(id)?;
             ensure!(answer.header("webhook-delivery") == "abort-message", "{id}");
         }
         let receipt = stack.receipt(id).await?.unwrap_or_default();
@@ -194,11 +194,11 @@ async fn webhooks_signed_over_nonsense(stack: &Stack) -> Result<()> {
     Ok(())
 }
 
-pub async fn a_user_who_cannot_be_stored_is_told_apart(stack: Stack) -> Result<()> {
+pub async fn a_user_who_cannot_be_stored_is_rejected(stack: Stack) -> Result<()> {
     let id = &stack.clerk.sign_up(&json!({ "first_name": "a\u{0}b" }));
     stack.clerk.deliveries_done().await?;
     let event = stack.clerk.last_event_of(id)?;
-    // Svix was asked to give up, and did.
+    // The answer asked Svix to give up, and it did.
     ensure!(stack.clerk.attempts(&event.id) == [422]);
     let receipt = stack.receipt(&event.id).await?.unwrap_or_default();
     ensure!(
@@ -206,10 +206,10 @@ pub async fn a_user_who_cannot_be_stored_is_told_apart(stack: Stack) -> Result<(
         "{receipt}"
     );
     let answer = stack.load_page(id, &json!({})).await?;
-    is_problem(&answer, 422, "user_not_storable")?;
+    expect_problem(&answer, 422, "user_not_storable")?;
     ensure!(stack.find_row(id).await?.is_none());
 
-    // Once the cause is mended in Clerk, both paths work.
+    // After the cause is fixed in Clerk, both sources work.
     stack.clerk.set_delivery(stack::clerk::Delivery::Drop);
     stack.clerk.update(id, &json!({ "first_name": "Ada" }))?;
     let answer = stack.load_page(id, &json!({})).await?;
@@ -218,13 +218,13 @@ pub async fn a_user_who_cannot_be_stored_is_told_apart(stack: Stack) -> Result<(
     answer.expect(200, "outcome", "unchanged")
 }
 
-fn is_problem(answer: &Answer, status: u16, code: &str) -> Result<()> {
+fn expect_problem(answer: &Answer, status: u16, code: &str) -> Result<()> {
     answer.expect(status, "code", code)?;
     ensure!(
         answer.header("content-type") == "application/problem+json"
             && answer.header("cache-control") == "no-store"
             && answer.body["status"] == status,
-        "it is no whole problem: {answer:?}"
+        "it is not a complete problem: {answer:?}"
     );
     Ok(())
 }

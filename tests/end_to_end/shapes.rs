@@ -1,17 +1,17 @@
-//! Users of every shape that Clerk knows.
+//! Users in every shape that Clerk allows.
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use stack::{Stack, clerk::WebhookEvent};
 
-/// A user as Clerk has them, and the columns that say so.
+/// A user in Clerk, and the columns that their row must have.
 struct Shape {
     name: &'static str,
     profile: Value,
     columns: Value,
 }
 
-pub async fn a_user_of_every_shape_becomes_the_right_row_on_either_path(
+pub async fn every_shape_of_user_becomes_the_right_row_from_each_source(
     stack: &Stack,
 ) -> Result<()> {
     for shape in shapes() {

@@ -1,4 +1,4 @@
-//! What a function answered.
+//! An answer of a function.
 
 use std::{fs, sync::LazyLock};
 
@@ -11,19 +11,19 @@ use crate::root;
 static API_DOCS: LazyLock<String> =
     LazyLock::new(|| fs::read_to_string(root().join("docs/API.md")).unwrap_or_default());
 
-/// An answer, read to its end.
+/// A complete answer.
 #[derive(Debug)]
 pub struct Answer {
     /// The status.
     pub status: u16,
     /// The headers.
     pub headers: HeaderMap,
-    /// The body; null where it is not JSON.
+    /// The body; null if it is not JSON.
     pub body: Value,
 }
 
 impl Answer {
-    /// Reads an answer. Every problem that a test meets must stand in `docs/API.md`.
+    /// Reads an answer. Fails if it is a problem that `docs/API.md` does not list.
     pub(crate) async fn read(response: reqwest::Response) -> Result<Self> {
         let answer = Self {
             status: response.status().as_u16(),
@@ -49,7 +49,7 @@ impl Answer {
         Ok(())
     }
 
-    /// A header of the answer, or nothing.
+    /// A header of the answer; empty if it is missing.
     pub fn header(&self, name: &str) -> &str {
         let value = self.headers.get(name);
         value

@@ -1,5 +1,5 @@
-//! What the tests read of the database. This is the only place in the end-to-end tests that knows a
-//! table or a column of state.
+//! What the tests read from the database. In the end-to-end tests, only this file has SQL with the
+//! tables of this project.
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
@@ -8,15 +8,15 @@ use tokio_postgres::types::ToSql;
 use crate::Stack;
 
 impl Stack {
-    /// A user's row, or `None` where there is none.
+    /// A user's row, if there is one.
     pub async fn find_row(&self, user_id: &str) -> Result<Option<Value>> {
         let rows = self
-            .rows("public.users as it where id = $1", &[&user_id])
+            .rows("public.users as entry where id = $1", &[&user_id])
             .await?;
         Ok(rows.into_iter().next())
     }
 
-    /// A user's row, which is expected to be there.
+    /// A user's row. Fails if there is none.
     pub async fn row(&self, user_id: &str) -> Result<Value> {
         let row = self.find_row(user_id).await?;
         row.with_context(|| format!("{user_id} has no row"))
@@ -24,14 +24,14 @@ impl Stack {
 
     /// Every row of the users table.
     pub async fn all_rows(&self) -> Result<Vec<Value>> {
-        self.rows("public.users as it order by id", &[]).await
+        self.rows("public.users as entry order by id", &[]).await
     }
 
-    /// The ledger's entry for an event.
+    /// The ledger's entry for an event, if there is one.
     pub async fn receipt(&self, event_id: &str) -> Result<Option<Value>> {
         let rows = self
             .rows(
-                "public.user_sync_events as it where event_id = $1",
+                "public.user_sync_events as entry where event_id = $1",
                 &[&event_id],
             )
             .await?;
@@ -40,20 +40,20 @@ impl Stack {
 
     /// The whole ledger, oldest first.
     pub async fn ledger(&self) -> Result<Vec<Value>> {
-        self.rows("public.user_sync_events as it order by number", &[])
+        self.rows("public.user_sync_events as entry order by number", &[])
             .await
     }
 
-    async fn rows(&self, of: &str, arguments: &[&(dyn ToSql + Sync)]) -> Result<Vec<Value>> {
+    async fn rows(&self, from: &str, arguments: &[&(dyn ToSql + Sync)]) -> Result<Vec<Value>> {
         let client = self.postgres.connect().await?;
-        let sql = format!("select to_jsonb(it)::text from {of}");
+        let sql = format!("select to_jsonb(entry)::text from {from}");
         let rows = client.query(&sql, arguments).await?;
         rows.iter()
             .map(|row| Ok(serde_json::from_str(row.get(0))?))
             .collect()
     }
 
-    /// Makes a row as old as `USER_SYNC_MAX_AGE` allows by default, and a minute older.
+    /// Makes a row one minute older than the default of `USER_SYNC_MAX_AGE` allows.
     pub async fn age_row(&self, user_id: &str) -> Result<()> {
         let sql = "update public.users set synced_at = now() - interval '24 hours 1 minute' where id = $1";
         let client = self.postgres.connect().await?;

@@ -1,4 +1,4 @@
-//! Every function, run as one of its hosts runs it.
+//! Every function, run in the way that one of its hosts runs it.
 
 mod build;
 mod executable;
@@ -23,25 +23,25 @@ pub use self::{
 use self::{executable::Executable, function_url::FunctionUrl};
 use crate::{port, process::Log, repository::root, server::Server, tools};
 
-/// A function, and what its hosts call it.
+/// A function, and its names on its hosts.
 pub struct Entry {
-    /// The name of its package and of its executable on Lambda; `vercel-` stands before it on Vercel.
+    /// The name of its package, and of its executable on Lambda. Vercel's has the prefix `vercel-`.
     pub name: &'static str,
-    /// Where it answers.
+    /// The path of its URL.
     pub route: &'static str,
-    /// What its log lines begin with.
+    /// The name in brackets at the start of its log lines.
     pub label: &'static str,
-    /// What it reads.
+    /// The variables that it reads.
     pub variables: &'static [&'static Variable],
-    /// Builds it from variables, and says what it would use.
+    /// Builds it from variables, and returns its description.
     pub configure: fn(LookUp) -> Result<String, StartError>,
     serve_in_process: for<'a> fn(&'a Environment) -> in_process::Serving<'a>,
 }
 
-/// The value of a variable, by its name.
+/// Returns the value of a variable by its name.
 pub type LookUp<'a> = &'a dyn Fn(&str) -> Option<String>;
 
-/// Every function. The tests, the soak and all targets go by this table.
+/// Every function. The tests, the soak and all targets use this table.
 pub const FUNCTIONS: [Entry; 2] = [
     entry::<UserSync>("user-sync", "/api/user/sync"),
     entry::<ClerkWebhook>("clerk-webhook", "/api/webhooks/clerk"),
@@ -58,7 +58,7 @@ const fn entry<F: Function>(name: &'static str, route: &'static str) -> Entry {
     }
 }
 
-/// Every variable, and the names of the functions that read it: first those that all of them read.
+/// Every variable, with the names of the functions that read it. The most used ones come first.
 pub fn variables() -> Vec<(&'static Variable, Vec<&'static str>)> {
     let mut readers: Vec<(&Variable, Vec<_>)> = Vec::new();
     for function in FUNCTIONS {
@@ -79,22 +79,22 @@ pub fn variables() -> Vec<(&'static Variable, Vec<&'static str>)> {
 /// What runs the functions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Target {
-    /// The executables that Vercel runs, quickly built.
+    /// The executables for Vercel, from a development build.
     Vercel,
-    /// The executables that AWS Lambda runs, quickly built, under `cargo lambda watch`.
+    /// The executables for AWS Lambda, from a development build, under `cargo lambda watch`.
     Lambda,
-    /// The functions themselves, in this process.
+    /// The functions as libraries, in this process.
     InProcess,
-    /// `vercel dev --local`: one server for all, which starts a new process for each request.
+    /// `vercel dev --local`: one server for all functions, which starts a process for each request.
     VercelDev,
-    /// What `vercel build` makes to be deployed.
+    /// The output of `vercel build`, which is deployed.
     VercelBuild,
-    /// What `sam build` makes to be deployed, behind AWS's own emulator.
+    /// The output of `sam build`, which is deployed, in AWS's own emulator.
     SamBuild,
 }
 
 impl Target {
-    /// Every target that serves as many requests as a test makes.
+    /// Every target that can serve the many requests of the tests.
     pub const ALL: [Self; 5] = [
         Self::Vercel,
         Self::Lambda,
@@ -103,7 +103,7 @@ impl Target {
         Self::SamBuild,
     ];
 
-    /// Whether it is what ships, which takes minutes to build.
+    /// Whether this is what is deployed, which takes minutes to build.
     pub fn is_artefact(self) -> bool {
         match self {
             Self::Vercel | Self::Lambda | Self::InProcess | Self::VercelDev => false,
@@ -125,10 +125,10 @@ impl fmt::Display for Target {
     }
 }
 
-/// The environment of the functions: a variable's name and its value.
+/// The environment of the functions: the value of each variable, by its name.
 pub type Environment = BTreeMap<String, String>;
 
-/// The functions, answering until this is dropped.
+/// The functions, served until this is dropped.
 pub struct Functions {
     target: Target,
     running: BTreeMap<&'static str, Arc<Running>>,
@@ -143,7 +143,7 @@ enum Running {
 }
 
 impl Functions {
-    /// Builds the functions, where they are executables, starts all of them, and waits until they
+    /// Builds the executables, if the target has any, starts all functions, and waits until they
     /// answer.
     pub async fn start(target: Target, environment: &Environment, log: &Log) -> Result<Self> {
         let log = match target {
@@ -167,12 +167,12 @@ impl Functions {
         })
     }
 
-    /// What runs them.
+    /// The target that runs them.
     pub fn target(&self) -> Target {
         self.target
     }
 
-    /// Where the function of this name answers.
+    /// The URL of the function with this name.
     pub fn url(&self, name: &str) -> String {
         let route = FUNCTIONS.into_iter().find(|function| function.name == name);
         let route = route.map_or("", |function| function.route);
@@ -184,7 +184,7 @@ impl Functions {
         &self.log
     }
 
-    /// What each of the executables has cost so far, in the order of [`FUNCTIONS`].
+    /// The footprint of each function so far, in the order of [`FUNCTIONS`].
     pub async fn footprints(&self) -> Result<Vec<(&'static str, Footprint)>> {
         let mut footprints = Vec::new();
         for Entry { name, .. } in FUNCTIONS {
@@ -193,7 +193,7 @@ impl Functions {
         Ok(footprints)
     }
 
-    /// Kills the function of this name in the middle of its work, and starts it again.
+    /// Kills the function with this name, even during a call, and starts it again.
     pub async fn crash(&self, name: &str) -> Result<()> {
         self.running[name].crash().await
     }
@@ -211,7 +211,7 @@ async fn start(
             Running::Executable(vercel(name, &build(target)?[name], environment, log).await?)
         }
         Target::Lambda => {
-            // `cargo lambda` builds too, and then finds all of it built.
+            // `cargo lambda` builds too, but then everything is built already.
             build(target)?;
             Running::Executable(lambda(name, environment, log).await?)
         }
@@ -237,15 +237,15 @@ impl Running {
         match self {
             Self::Executable(executable) => executable.footprint().await,
             Self::FunctionUrl(function_url) => function_url.footprint(),
-            Self::InProcess(_) => bail!("a function in process costs what the process does"),
+            Self::InProcess(_) => bail!("a function in this process has no footprint of its own"),
         }
     }
 
     async fn crash(&self) -> Result<()> {
         match self {
             Self::Executable(executable) => executable.crash().await,
-            Self::FunctionUrl(_) => bail!("the emulator does not start a function again"),
-            Self::InProcess(_) => bail!("a function in process cannot crash alone"),
+            Self::FunctionUrl(_) => bail!("the emulator cannot start a function again"),
+            Self::InProcess(_) => bail!("a function in this process cannot crash alone"),
         }
     }
 }
@@ -277,13 +277,13 @@ async fn vercel_dev(environment: &Environment, log: &Log) -> Result<Executable> 
     command
         .args(["dev", "--local", "--yes"])
         .args(["--listen", &format!("127.0.0.1:{port}")])
-        // It builds as `cargo build` does, and finds most of it built.
+        // The CLI runs `cargo build`. In this folder most of it is built already.
         .env("CARGO_TARGET_DIR", root().join("target"));
     let url = format!("http://127.0.0.1:{port}");
     Executable::start("vercel dev", command, url, log.clone()).await
 }
 
-/// `cargo lambda`, in the repository.
+/// `cargo lambda`, run in the repository.
 pub fn cargo_lambda() -> Result<Command> {
     let mut command = Command::new(tools::cargo_tools()?.join("cargo-lambda"));
     command.arg("lambda").current_dir(root());

@@ -1,5 +1,5 @@
-//! The local parts that the functions need, all real but for Clerk's cloud, which is a stand-in
-//! that speaks the real protocols. [`Stack::start`] starts them, and dropping it ends them.
+//! The local parts that the functions need. All are real except Clerk, which is a stand-in that
+//! speaks the real protocols. [`Stack::start`] starts them, and dropping the stack stops them.
 
 mod answer;
 pub mod clerk;
@@ -42,22 +42,22 @@ pub use web::Web;
 
 /// Everything, running and connected.
 pub struct Stack {
-    /// Every function. First, since they use what follows.
+    /// Every function. It is the first field, so it stops before the parts that it uses.
     pub functions: Functions,
     /// The REST API in front of the database.
     pub supabase: Supabase,
-    /// The database, migrated.
+    /// The database, after the migrations.
     pub postgres: Postgres,
-    /// The Clerk instance, whose webhooks go to the functions.
+    /// The Clerk instance, which sends its webhooks to the functions.
     pub clerk: Clerk,
     client: reqwest::Client,
 }
 
-/// A function that has not answered by now never will: its own deadline is 8 s.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long to wait for an answer. A function's own deadline is 8 s.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 impl Stack {
-    /// Starts everything, with the functions on `target`. `log` takes the functions' lines.
+    /// Starts everything, with the functions on `target`. Their log lines go to `log`.
     pub async fn start(target: Target, log: &Log) -> Result<Self> {
         let postgres = Postgres::start(Log::default()).await?;
         postgres.migrate().await?;
@@ -71,12 +71,12 @@ impl Stack {
             supabase,
             postgres,
             clerk,
-            client: reqwest::Client::builder().timeout(PATIENCE).build()?,
+            client: reqwest::Client::builder().timeout(TIMEOUT).build()?,
         })
     }
 
-    /// Starts the functions again, with `changes` over the variables of this stack. An empty value
-    /// unsets one.
+    /// Starts the functions again, with `changes` to the variables of this stack. An empty value
+    /// unsets a variable.
     pub async fn configure(&mut self, changes: &[(&str, &str)]) -> Result<()> {
         let mut environment = environment(&self.clerk, &self.supabase);
         for (name, value) in changes {
@@ -89,14 +89,14 @@ impl Stack {
         Ok(())
     }
 
-    /// Loads a page as a signed-in user, whose session token carries `claims` too.
+    /// Loads a page as a signed-in user. Adds `claims` to the session token.
     pub async fn load_page(&self, user_id: &str, claims: &Value) -> Result<Answer> {
         let token = self.clerk.session_token(user_id, claims)?;
         self.load_page_with([(AUTHORIZATION, format!("Bearer {token}"))])
             .await
     }
 
-    /// Loads a page, with these headers in place of a session token.
+    /// Loads a page, with these headers instead of a session token.
     pub async fn load_page_with(
         &self,
         headers: impl IntoIterator<Item = (HeaderName, String)>,
@@ -109,7 +109,7 @@ impl Stack {
             .await
     }
 
-    /// Delivers an event once, and once more each time it is called.
+    /// Delivers an event once. Each call is another delivery.
     pub async fn deliver(&self, event: &WebhookEvent) -> Result<Answer> {
         let headers = self.clerk.sign_webhook(&event.id, &event.payload)?;
         let url = self.functions.url("clerk-webhook");
@@ -138,7 +138,7 @@ impl Stack {
         Answer::read(request.send().await?).await
     }
 
-    /// How many calls have named a user: to the database, and to Clerk.
+    /// How many calls have contained a user's id: to the database, and to Clerk.
     pub fn calls_about(&self, user_id: &str) -> (usize, usize) {
         let requests = self.supabase.requests();
         let database_calls = requests.iter().filter(|body| body.contains(user_id));
@@ -148,8 +148,8 @@ impl Stack {
     }
 }
 
-/// The functions' variables on these local parts. Those that are empty count as not set, whatever the
-/// caller's shell says.
+/// The functions' variables for these local parts. All other variables are empty, so that values in
+/// the caller's shell have no effect.
 fn environment(clerk: &Clerk, supabase: &Supabase) -> Environment {
     let names = variables()
         .into_iter()

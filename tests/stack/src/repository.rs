@@ -1,4 +1,4 @@
-//! The repository that all of this is about.
+//! The files of this repository.
 
 use std::{collections::BTreeSet, fs, path::Path, process::Command};
 
@@ -10,7 +10,7 @@ pub fn root() -> &'static Path {
     here.ancestors().nth(2).unwrap_or(here)
 }
 
-/// The names of the files in a folder of the repository that git knows or would know.
+/// The names of the files in a folder of the repository that git tracks or does not ignore.
 pub fn files(folder: &Path) -> Result<BTreeSet<String>> {
     let listed = Command::new("git")
         .args(["ls-files", "--cached", "--others", "--exclude-standard"])
@@ -23,13 +23,13 @@ pub fn files(folder: &Path) -> Result<BTreeSet<String>> {
         String::from_utf8_lossy(&listed.stderr)
     );
     let names = String::from_utf8(listed.stdout)?;
-    // A file that was deleted and not yet committed is known to git, and not there.
-    let is_there = |name: &&str| folder.join(name).exists();
-    Ok(names.lines().filter(is_there).map(str::to_owned).collect())
+    // Git also lists a deleted file until the deletion is committed.
+    let exists = |name: &&str| folder.join(name).exists();
+    Ok(names.lines().filter(exists).map(str::to_owned).collect())
 }
 
-/// Copies the files of these names that have changed since the last time, and removes those that were
-/// copied then and are not named now. What else is there stays.
+/// Copies the files with these names, if they have changed since the last copy. Removes files of the
+/// last copy that are no longer in `names`. Other files in `to` stay.
 pub fn copy_files(from: &Path, names: &BTreeSet<String>, to: &Path) -> Result<()> {
     fs::create_dir_all(to)?;
     let list = to.join(".copied");

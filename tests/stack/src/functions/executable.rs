@@ -1,4 +1,4 @@
-//! A function as a program of its own, which can crash.
+//! A function as its own program, which can crash.
 
 use std::{path::Path, process::Command, time::Duration};
 
@@ -12,10 +12,10 @@ use tokio::{
 use super::footprint::Footprint;
 use crate::process::{Log, Process, Stop};
 
-/// How long a function may take until it answers. `vercel dev` builds it first.
+/// How long a program may take to answer for the first time. `vercel dev` builds it first.
 const TIME_TO_START: Duration = Duration::from_mins(5);
 
-/// A program that answers at one URL until this is dropped, and does so again after a crash.
+/// A program that serves one URL until this is dropped, also after a crash.
 pub struct Executable {
     name: &'static str,
     command: Command,
@@ -45,12 +45,12 @@ impl Executable {
         })
     }
 
-    /// Where it answers.
+    /// The URL.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// What the program has cost so far.
+    /// The footprint of the program so far.
     pub async fn footprint(&self) -> Result<Footprint> {
         let process = self.process.lock().await.id();
         let executable = Path::new(self.command.get_program());
@@ -70,7 +70,7 @@ async fn run(name: &'static str, command: &Command, url: &str, log: &Log) -> Res
     let mut process = Process::start(name, command, Stop::Terminate, log.clone())?;
     let deadline = Instant::now() + TIME_TO_START;
     let status = loop {
-        // `cargo lambda` starts the function at its first call, and answers when it is there.
+        // `cargo lambda` starts the function at its first call, and answers when it runs.
         let left = deadline.saturating_duration_since(Instant::now());
         if let Ok(Ok(answer)) = timeout(left, reqwest::get(format!("{url}/api/user/sync"))).await {
             break answer.status();
@@ -81,7 +81,7 @@ async fn run(name: &'static str, command: &Command, url: &str, log: &Log) -> Res
         }
         sleep(Duration::from_millis(1)).await;
     };
-    // What answers is ours, and not a server that was on this port before.
+    // The answer must be from our program, not from a server that used this port already.
     process.check_alive()?;
     ensure!(
         status == StatusCode::METHOD_NOT_ALLOWED,

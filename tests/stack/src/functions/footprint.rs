@@ -1,24 +1,24 @@
-//! What a function costs its host.
+//! The resources that a function uses.
 
 use std::{fs, path::Path, time::Duration};
 
 use anyhow::{Context, Result, bail};
 
-/// What one instance of a function took.
+/// The resources that one instance of a function has used.
 #[derive(Clone, Copy, Debug)]
 pub struct Footprint {
     /// The size of the executable, in bytes.
     pub payload: u64,
     /// From the start of the program to its first answer.
     pub cold_start: Duration,
-    /// The most memory that it held so far, in bytes.
+    /// The most memory that it has used at once, in bytes.
     pub peak_memory: u64,
-    /// How long it has kept a core busy so far.
+    /// The CPU time that it has used.
     pub cpu_time: Duration,
 }
 
 impl Footprint {
-    /// What a process has cost. Linux alone tells it, and all that ships is for Linux.
+    /// The footprint of a process. Only Linux reports it, and everything deployed runs on Linux.
     pub fn of(executable: &Path, cold_start: Duration, process: u32) -> Result<Self> {
         Ok(Self {
             payload: fs::metadata(executable)?.len(),
@@ -29,11 +29,11 @@ impl Footprint {
     }
 }
 
-/// The sum of user and system time, which count in hundredths of a second: fields 14 and 15 of
+/// The sum of user and system time. Both are in hundredths of a second, in fields 14 and 15 of
 /// <https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html>.
 fn cpu_time(process: u32) -> Result<Duration> {
     let stat = fs::read_to_string(format!("/proc/{process}/stat"))?;
-    // The name of the program, in parentheses, may hold spaces.
+    // The name of the program, in parentheses, may contain spaces.
     let (_, fields) = stat.rsplit_once(") ").context("the process has ended")?;
     let times = fields.split(' ').skip(11).take(2);
     let hundredths: u64 = times.filter_map(|time| time.parse::<u64>().ok()).sum();
@@ -49,7 +49,7 @@ fn peak_memory(process: u32) -> Result<u64> {
     Ok(kibibytes.trim().parse::<u64>()? * 1024)
 }
 
-/// The process in which another one has started an executable, from whichever of its threads.
+/// The child of a process that runs this executable. Any thread may have started it.
 pub fn child_of(process: u32, executable: &Path) -> Result<u32> {
     let executable = fs::canonicalize(executable)?;
     for thread in fs::read_dir(format!("/proc/{process}/task"))? {

@@ -1,5 +1,5 @@
-//! A Lambda function URL: HTTP requests → events → execution environments, each of which AWS's own
-//! emulator of the runtime interface runs.
+//! A Lambda function URL: HTTP requests → events → execution environments. AWS's own runtime
+//! interface emulator runs each environment.
 //!
 //! <https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html>
 
@@ -41,7 +41,8 @@ use crate::{
     tools,
 };
 
-/// How many calls are served at once: an environment serves one, and Lambda starts others.
+/// How many calls are served at once. An environment serves one call at a time. Lambda itself
+/// starts more environments when it needs them.
 const ENVIRONMENTS: usize = 4;
 
 /// How long an emulator may take until it listens.
@@ -64,7 +65,7 @@ impl FunctionUrl {
         log: &Log,
     ) -> Result<Self> {
         let mut emulators = Vec::new();
-        let mut free = Vec::new();
+        let mut urls = Vec::new();
         for _ in 0..ENVIRONMENTS {
             let (port, runtime_port) = (port::free()?, port::free()?);
             let mut command = Command::new(tools::runtime_interface_emulator()?);
@@ -83,14 +84,14 @@ impl FunctionUrl {
                 .env("AWS_LAMBDA_FUNCTION_NAME", name)
                 .env("AWS_LAMBDA_LOG_FORMAT", "JSON");
             let mut emulator = Process::start(name, &command, Stop::Terminate, log.clone())?;
-            until_it_listens(port, &mut emulator).await?;
+            wait_until_listening(port, &mut emulator).await?;
             emulators.push(emulator);
-            free.push(format!(
+            urls.push(format!(
                 "http://127.0.0.1:{port}/2015-03-31/functions/function/invocations"
             ));
         }
         let environments = Arc::new(Environments {
-            free: free.into_iter().map(Mutex::new).collect(),
+            urls: urls.into_iter().map(Mutex::new).collect(),
             client: reqwest::Client::new(),
         });
         let router = Router::new().fallback(serve).with_state(environments);
@@ -111,7 +112,7 @@ impl FunctionUrl {
         })
     }
 
-    /// What the first of the environments has cost so far.
+    /// The footprint of the first environment so far.
     pub fn footprint(&self) -> Result<Footprint> {
         let process = child_of(self.emulators[0].id(), &self.bootstrap)?;
         Footprint::of(&self.bootstrap, self.cold_start, process)
@@ -123,7 +124,7 @@ impl FunctionUrl {
     }
 }
 
-async fn until_it_listens(port: u16, emulator: &mut Process) -> Result<()> {
+async fn wait_until_listening(port: u16, emulator: &mut Process) -> Result<()> {
     let deadline = Instant::now() + TIME_TO_START;
     while TcpStream::connect((Ipv4Addr::LOCALHOST, port))
         .await
@@ -140,18 +141,15 @@ async fn until_it_listens(port: u16, emulator: &mut Process) -> Result<()> {
 }
 
 struct Environments {
-    /// Where each is invoked, locked while it is.
-    free: Vec<Mutex<String>>,
+    /// The URL of each environment, locked during a call.
+    urls: Vec<Mutex<String>>,
     client: reqwest::Client,
 }
 
 impl Environments {
-    /// Invokes whichever is free first.
+    /// Invokes the first environment that is free.
     async fn invoke(&self, event: &Value) -> Result<Value> {
-        let waiting = self
-            .free
-            .iter()
-            .map(|environment| Box::pin(environment.lock()));
+        let waiting = self.urls.iter().map(|url| Box::pin(url.lock()));
         let (url, _, _) = futures_util::future::select_all(waiting).await;
         let answer = self.client.post(url.as_str()).json(event).send().await?;
         Ok(answer.json().await?)
@@ -177,7 +175,7 @@ async fn serve(
         })
 }
 
-/// The event of payload format 2.0.
+/// The event, in payload format 2.0.
 fn event(method: &Method, uri: &Uri, headers: &HeaderMap, body: &Bytes) -> Value {
     let text = |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
     let cookies: Vec<_> = headers
@@ -233,7 +231,7 @@ fn event(method: &Method, uri: &Uri, headers: &HeaderMap, body: &Bytes) -> Value
     })
 }
 
-/// What Lambda takes for text; it encodes all other bodies in base64.
+/// Whether Lambda passes the body as text. It encodes all other bodies in base64.
 fn is_text(content_type: &str) -> bool {
     content_type.starts_with("text/") || content_type.starts_with("application/json")
 }

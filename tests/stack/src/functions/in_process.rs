@@ -1,4 +1,4 @@
-//! The functions inside this process, behind an HTTP server as a platform has one.
+//! The functions in this process, behind an HTTP server like a platform's.
 
 use std::{io, pin::Pin, sync::LazyLock};
 
@@ -17,10 +17,10 @@ use user_sync_core::{
 use super::Environment;
 use crate::{process::Log, server::Server};
 
-/// A server that is being started.
+/// A server that is starting.
 pub type Serving<'a> = Pin<Box<dyn Future<Output = Result<Server>> + Send + 'a>>;
 
-/// Serves a function. It stays in memory for good, as on a platform: a process has few of them.
+/// Serves a function. As on a platform, it is never dropped; a process has only a few of them.
 pub fn serve<F: Function>(environment: &Environment) -> Serving<'_> {
     Box::pin(async {
         LazyLock::force(&LOG);
@@ -30,7 +30,7 @@ pub fn serve<F: Function>(environment: &Environment) -> Serving<'_> {
     })
 }
 
-/// What all functions in this process have logged: they share one log, as they share `tracing`.
+/// The log of all functions in this process. They share it because they share `tracing`.
 pub fn log() -> Log {
     LOG.clone()
 }
@@ -42,7 +42,7 @@ static LOG: LazyLock<Log> = LazyLock::new(|| {
     log
 });
 
-/// Adds to the log what `tracing` writes, which is one line at a time.
+/// Adds what `tracing` writes to the log. Each write is one line.
 struct LineWriter(Log);
 
 impl io::Write for LineWriter {
