@@ -1,4 +1,4 @@
-//! `target/stack.json`: the addresses and keys that a script needs, there while the stack runs.
+//! `target/stack.json`: the addresses and keys that a script needs. It exists while the stack runs.
 
 use std::{fs, path::PathBuf};
 
@@ -6,14 +6,14 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use stack::Stack;
 
-/// The file, until this is dropped.
+/// The file. Dropping this removes it.
 pub struct Description {
     file: PathBuf,
     text: String,
 }
 
 impl Description {
-    /// Describes a whole stack, with the app where it is or is to be.
+    /// Describes a whole stack, with the URL of the app, which may start later.
     pub fn of(stack: &Stack) -> Result<Self> {
         let keys = stack.supabase.keys();
         Self::write(&json!({
@@ -36,7 +36,7 @@ impl Description {
         }))
     }
 
-    /// Writes whatever there is to say.
+    /// Writes a description into the file.
     pub fn write(description: &Value) -> Result<Self> {
         let file = stack::root().join("target/stack.json");
         let text = serde_json::to_string_pretty(description)?;
@@ -47,7 +47,7 @@ impl Description {
 
 impl Drop for Description {
     fn drop(&mut self) {
-        // A stack that was started later has written its own.
+        // A stack that started later may have written its own.
         if fs::read_to_string(&self.file).is_ok_and(|text| text == self.text) {
             drop(fs::remove_file(&self.file));
         }

@@ -1,4 +1,4 @@
-//! `cargo xtask dev`: both functions and all that they need, running on this machine.
+//! `cargo xtask dev`: runs both functions and everything that they need on this machine.
 
 use std::{future::pending, path::Path};
 
@@ -10,22 +10,22 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::description::Description;
 
-/// The app's port on real services: that of its own origin.
+/// The app's port with real services. It is part of the app's origin.
 const WEB_PORT: &str = "3000";
 
 /// How the functions run, and what for.
 #[derive(Args)]
 pub struct Arguments {
-    /// Run the functions under `cargo lambda watch`, not as Vercel's executables
+    /// Run the functions under `cargo lambda watch` instead of as Vercel's executables
     #[arg(long)]
     lambda: bool,
-    /// Play the story of an orphaned user on the local parts, and exit with 0 if it comes true
+    /// Play the story of an orphaned user on the local parts; exit with 0 if every step succeeds
     #[arg(long)]
     once: bool,
 }
 
-/// Starts everything and waits for Ctrl-C, or plays the story. However it ends, what was started
-/// ends with it.
+/// Starts everything and waits for Ctrl-C, or plays the story. In any case, it stops at the end
+/// everything that it started.
 pub async fn run(arguments: Arguments) -> Result<()> {
     let target = if arguments.lambda {
         Target::Lambda
@@ -34,13 +34,13 @@ pub async fn run(arguments: Arguments) -> Result<()> {
     };
     tokio::select! {
         biased;
-        stopped = until_stopped() => {
+        stopped = wait_for_signal() => {
             stopped?;
             eprintln!("Stopping …");
-            ensure!(!arguments.once, "the story was stopped before its end");
+            ensure!(!arguments.once, "the story was stopped before its last step");
             Ok(())
         }
-        ended = play_or_serve(target, arguments.once) => ended,
+        result = play_or_serve(target, arguments.once) => result,
     }
 }
 
@@ -53,26 +53,26 @@ async fn play_or_serve(target: Target, once: bool) -> Result<()> {
             let stack = Stack::start(target, &log).await?;
             let _description = Description::of(&stack)?;
             if once {
-                return tell_the_story(&stack).await;
+                return play_the_story(&stack).await;
             }
             let web = Web::develop(&stack.web_environment(), &log).await?;
-            invite(&stack, &web);
+            print_guide(&stack, &web);
             pending().await
         }
     }
 }
 
-async fn tell_the_story(stack: &Stack) -> Result<()> {
+async fn play_the_story(stack: &Stack) -> Result<()> {
     let mut step = 0;
-    let told = story::play(stack, |sentence| {
+    let played = story::play(stack, |sentence| {
         step += 1;
         println!("{step}. ✓ {sentence}");
     });
-    told.await.with_context(|| {
+    played.await.with_context(|| {
         let log = stack.functions.log().tail();
-        format!("the story broke off after step {step}; the functions' last lines:\n{log}")
+        format!("the story failed after step {step}; the functions' last lines:\n{log}")
     })?;
-    println!("The story came true.");
+    println!("Every step succeeded.");
     Ok(())
 }
 
@@ -100,18 +100,18 @@ async fn serve_on_real_services(target: Target, environment: &Environment) -> Re
   user-sync       {user_sync}
   clerk-webhook   {clerk_webhook}
 
-The app serves both functions too, under /api. Lead a tunnel to it to receive webhooks from Clerk,
-at /api/webhooks/clerk. Ctrl-C stops everything.
+The app also serves both functions, under /api. To receive webhooks from Clerk, point a tunnel at
+the app and give Clerk the tunnel's URL with /api/webhooks/clerk. Ctrl-C stops everything.
 "
     );
     pending().await
 }
 
-/// What the app needs, out of the functions' own variables. The functions check theirs themselves.
+/// The app's variables, made from those of the functions. The functions check their own.
 fn web_environment(environment: &Environment) -> Result<Environment> {
     let mut variables = environment.clone();
     let mut missing = Vec::new();
-    // The app reads the first of the names.
+    // The app reads only the first name of each.
     let supabase_url = ["SUPABASE_URL", "NEXT_PUBLIC_SUPABASE_URL"];
     let publishable_key = ["NEXT_PUBLIC_CLERK_PUBLISHABLE_KEY", "CLERK_PUBLISHABLE_KEY"];
     for (names, what) in [
@@ -121,7 +121,7 @@ fn web_environment(environment: &Environment) -> Result<Environment> {
         ),
         (
             &["SUPABASE_SECRET_KEY"],
-            "the project's secret key, sb_secret_…; the app takes no service_role key",
+            "the project's secret key, sb_secret_…; the app does not accept a service_role key",
         ),
         (&publishable_key, "the instance's publishable key, pk_…"),
     ] {
@@ -133,15 +133,15 @@ fn web_environment(environment: &Environment) -> Result<Environment> {
     }
     ensure!(
         missing.is_empty(),
-        "the app needs more than .env says; set there:{}",
+        "the app needs more variables; set these in .env:{}",
         missing.concat()
     );
     variables.insert("PORT".to_owned(), WEB_PORT.to_owned());
     Ok(variables)
 }
 
-/// What the functions need. `.env` may name the origins of the deployed app alone, and sessions of
-/// the app here name its own.
+/// The functions' variables. `.env` may list only the origins of the deployed app, so this adds the
+/// origin of the app on this machine.
 fn functions_environment(environment: &Environment) -> Environment {
     let mut variables = environment.clone();
     if let Some(parties) = variables.get_mut("CLERK_AUTHORIZED_PARTIES")
@@ -152,7 +152,7 @@ fn functions_environment(environment: &Environment) -> Environment {
     variables
 }
 
-/// What `.env` says, where it names a real Clerk or a real Supabase.
+/// The variables in `.env`, if they are for a real Clerk or a real Supabase.
 fn real_environment() -> Result<Option<Environment>> {
     let file = stack::root().join(".env");
     if !file.exists() {
@@ -170,8 +170,8 @@ fn read_environment(file: &Path) -> Result<Environment> {
         .with_context(|| format!("cannot read {}", file.display()))
 }
 
-/// Prints the addresses, and what to try about a user whose webhook was lost.
-fn invite(stack: &Stack, web: &Web) {
+/// Prints the addresses, and what to try with a user whose webhook was lost.
+fn print_guide(stack: &Stack, web: &Web) {
     let clerk = &stack.clerk;
     clerk.set_delivery(Delivery::Drop);
     let orphan = clerk.sign_up(&json!({ "email": "ada@example.com", "first_name": "Ada" }));
@@ -192,10 +192,10 @@ fn invite(stack: &Stack, web: &Web) {
   Supabase              {supabase}
   PostgreSQL            {postgres}
   Clerk (stand-in)      {clerk}
-  all of it, with keys  target/stack.json
+  all with their keys   target/stack.json
 
-Ada has signed up, and her webhook was lost. Sign in to the app as ada@example.com, with any password;
-it serves both functions too, under /api. Or, in her place, by hand: she loads a page:
+Ada has signed up, and her webhook was lost. Sign in to the app as ada@example.com, with any
+password. The app also serves both functions, under /api. Or do it by hand. She loads a page:
   curl -X POST {user_sync} -H \"Authorization: Bearer $(curl -s -X POST {control}/users/{orphan}/session)\"
 She changes her name, and the webhook arrives:
   curl -X PATCH {control}/users/{orphan} --json '{{\"first_name\":\"Augusta\"}}'
@@ -207,8 +207,8 @@ Ctrl-C stops everything.
     );
 }
 
-/// Waits for Ctrl-C, or for the signal that ends a process politely.
-async fn until_stopped() -> Result<()> {
+/// Waits for Ctrl-C or SIGTERM.
+async fn wait_for_signal() -> Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     tokio::select! {
         pressed = tokio::signal::ctrl_c() => pressed?,
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn all_that_the_app_lacks_is_named_at_once() {
+    fn all_missing_variables_of_the_app_are_named_at_once() {
         let legacy = [
             ("NEXT_PUBLIC_SUPABASE_URL", "https://abc.supabase.co"),
             ("SUPABASE_SECRET_KEY", ""),
@@ -236,20 +236,20 @@ mod tests {
         let error = web_environment(&environment(&legacy)).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "the app needs more than .env says; set there:\
-             \n  SUPABASE_SECRET_KEY: the project's secret key, sb_secret_…; the app takes no service_role key\
+            "the app needs more variables; set these in .env:\
+             \n  SUPABASE_SECRET_KEY: the project's secret key, sb_secret_…; the app does not accept a service_role key\
              \n  NEXT_PUBLIC_CLERK_PUBLISHABLE_KEY or CLERK_PUBLISHABLE_KEY: the instance's publishable key, pk_…"
         );
     }
 
     #[test]
-    fn the_app_takes_what_the_functions_have_under_its_own_names() {
-        let whole = [
+    fn the_app_gets_the_values_of_the_functions_under_its_own_names() {
+        let complete = [
             ("NEXT_PUBLIC_SUPABASE_URL", "https://abc.supabase.co"),
             ("SUPABASE_SECRET_KEY", "sb_secret_abc"),
             ("CLERK_PUBLISHABLE_KEY", "pk_test_abc"),
         ];
-        let variables = web_environment(&environment(&whole)).unwrap();
+        let variables = web_environment(&environment(&complete)).unwrap();
         assert_eq!(variables["SUPABASE_URL"], "https://abc.supabase.co");
         assert_eq!(
             variables["NEXT_PUBLIC_CLERK_PUBLISHABLE_KEY"],
@@ -259,8 +259,8 @@ mod tests {
     }
 
     #[test]
-    fn where_origins_are_named_the_app_here_is_one_of_them() {
-        for (named, told) in [
+    fn the_app_on_this_machine_is_added_to_the_authorized_parties() {
+        for (value, expected) in [
             ("", ""),
             (
                 "https://app.example.com",
@@ -268,8 +268,8 @@ mod tests {
             ),
         ] {
             let name = "CLERK_AUTHORIZED_PARTIES";
-            let variables = functions_environment(&environment(&[(name, named)]));
-            assert_eq!(variables[name], told);
+            let variables = functions_environment(&environment(&[(name, value)]));
+            assert_eq!(variables[name], expected);
         }
         assert!(functions_environment(&environment(&[])).is_empty());
     }

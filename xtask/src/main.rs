@@ -1,4 +1,4 @@
-//! The project's own commands.
+//! The project's commands.
 
 mod artefacts;
 mod description;
@@ -21,11 +21,11 @@ enum Command {
     Test,
     /// Tests the app, also in a browser
     Web,
-    /// Builds as Vercel does, tests that, and measures it
+    /// Builds with Vercel's own tool, tests the result, and measures it
     Vercel(artefacts::Arguments),
-    /// Builds for AWS Lambda as SAM does, tests that, and measures it
+    /// Builds for AWS Lambda with SAM, tests the result, and measures it
     Sam(artefacts::Arguments),
-    /// Plays random histories with faults against a model of Clerk
+    /// Runs random histories with faults, and checks them against a model of Clerk
     Soak(soak::Arguments),
 }
 

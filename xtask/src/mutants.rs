@@ -10,14 +10,14 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 
-/// A fault: a text in a file, and its replacement.
+/// A fault: the replacement of a text in a file.
 struct Mutant {
     name: &'static str,
     file: &'static str,
     text: &'static str,
     replacement: &'static str,
-    /// Parts of the soak's error, one of which must be in it. Any other failure catches nothing.
-    complaints: &'static [&'static str],
+    /// The soak's error must contain one of these. Any other error does not count as caught.
+    errors: &'static [&'static str],
 }
 
 const RULES: &str = "supabase/migrations/20261123000001_user_sync.sql";
@@ -25,32 +25,32 @@ const USERS: &str = "supabase/migrations/20261123000000_users.sql";
 
 const MUTANTS: [Mutant; 8] = [
     Mutant {
-        name: "the second change of a millisecond loses",
+        name: "the second change in one millisecond loses",
         file: RULES,
         text: "changed_at < stored.updated_at",
         replacement: "changed_at <= stored.updated_at",
-        complaints: &["the row differs from Clerk"],
+        errors: &["the row differs from Clerk"],
     },
     Mutant {
-        name: "two changes of a millisecond do not put the row in doubt",
+        name: "two changes in one millisecond do not put the row in doubt",
         file: RULES,
         text: "perform public.user_sync_doubt(clerk_id);",
         replacement: "null;",
-        complaints: &["the row differs from Clerk"],
+        errors: &["the row differs from Clerk"],
     },
     Mutant {
         name: "a tombstone is ignored",
         file: RULES,
         text: "if stored.deleted_at is not null then",
         replacement: "if false then",
-        complaints: &["a deleted user came back", "a tombstone keeps"],
+        errors: &["a deleted user came back", "a tombstone keeps"],
     },
     Mutant {
         name: "the writes of one user do not wait for each other",
         file: RULES,
         text: "perform pg_advisory_xact_lock(hashtextextended(clerk_id, 0));",
         replacement: "",
-        complaints: &[
+        errors: &[
             "created the row",
             "the row went back",
             "a deleted user came back",
@@ -66,36 +66,36 @@ const MUTANTS: [Mutant; 8] = [
     exception when others then
       answer := '{\"outcome\": \"updated\", \"email\": null, \"displaced\": []}';
     end;\n",
-        complaints: &["has the wrong address"],
+        errors: &["has the wrong address"],
     },
     Mutant {
         name: "the first e-mail address counts as the primary one",
         file: USERS,
         text: "where address ->> 'id' = clerk_user ->> 'primary_email_address_id'",
         replacement: "limit 1",
-        complaints: &["the row matches no version"],
+        errors: &["the row matches no version"],
     },
     Mutant {
         name: "a webhook that failed is answered with 200",
         file: "functions/clerk-webhook/src/lib.rs",
-        text: "Err(error) => Err(error.into()),\n        }\n    }\n\n    /// The caller",
-        replacement: "Err(_) => Ok(Outcome::Duplicate),\n        }\n    }\n\n    /// The caller",
-        complaints: &["has no receipt", "receipts", "is lost"],
+        text: "Err(error) => Err(error.into()),",
+        replacement: "Err(_) => Ok(Outcome::Duplicate),",
+        errors: &["has no receipt", "receipts", "is lost"],
     },
     Mutant {
-        name: "no call is repeated, not even after a deadlock",
+        name: "no call is retried, not even after a deadlock",
         file: "functions/core/src/upstream.rs",
-        text: "const FURTHER_ATTEMPTS: usize = 2;",
-        replacement: "const FURTHER_ATTEMPTS: usize = 0;",
-        complaints: &["a call failed"],
+        text: "const RETRIES: usize = 2;",
+        replacement: "const RETRIES: usize = 0;",
+        errors: &["a call failed"],
     },
 ];
 
-/// Puts one fault after the other into a copy of this repository, and runs the soak there.
+/// Puts each fault in turn into a copy of this repository, and runs the soak there.
 pub fn run() -> Result<()> {
     let copy = copy_of_the_repository()?;
     if let Some(reason) = soak(&copy)? {
-        bail!("the copy fails without a fault: {reason}");
+        bail!("the soak fails in the copy without a fault: {reason}");
     }
     let mut caught = 0;
     for mutant in &MUTANTS {
@@ -112,13 +112,13 @@ pub fn run() -> Result<()> {
         fs::write(&file, original)?;
         match verdict? {
             Some(error) => match mutant
-                .complaints
+                .errors
                 .iter()
-                .find(|complaint| error.contains(**complaint))
+                .find(|expected| error.contains(**expected))
             {
-                Some(complaint) => {
+                Some(expected) => {
                     caught += 1;
-                    println!("caught    {}\n          by: … {complaint} …", mutant.name);
+                    println!("caught    {}\n          by: … {expected} …", mutant.name);
                 }
                 None => println!("FAILED    {}\n          by: {error}", mutant.name),
             },
@@ -136,7 +136,7 @@ fn soak(copy: &Path) -> Result<Option<String>> {
         let mut cargo = Command::new("cargo");
         cargo
             .args([command, "--quiet", "--package", "xtask"])
-            // Its own folder: cargo could take a build of this repository for a build of the copy.
+            // In a shared folder, cargo could take a build of this repository for one of the copy.
             .env("CARGO_TARGET_DIR", copy.join("target"))
             .env("RUST_BACKTRACE", "0")
             .current_dir(copy);

@@ -15,10 +15,10 @@ pub struct Arguments {
     /// How many histories of 40 steps to run [default: 2,000 without --minutes]
     #[arg(long)]
     histories: Option<u64>,
-    /// Start no other history after this many minutes
+    /// Start no new history after this many minutes
     #[arg(long)]
     minutes: Option<u64>,
-    /// The seed of the first history. Each other history has the next number
+    /// The seed of the first history. Each later history has the next number
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// What runs the functions
@@ -30,7 +30,7 @@ pub struct Arguments {
     /// Put deliberate faults into a copy of the code, and check that each is caught
     #[arg(long, exclusive = true)]
     mutants: bool,
-    /// Deliver every event twice in the orders of one user. Takes some minutes
+    /// Deliver every event twice in the orders of one user; takes some minutes
     #[arg(long)]
     duplicates: bool,
 }
@@ -98,11 +98,11 @@ fn fail(failure: &Failure, target: Host) -> Result<()> {
     let file = format!("target/soak-{seed}.json");
     let text = serde_json::to_string_pretty(&failure.steps)?;
     fs::write(stack::root().join(&file), text)?;
-    let what = if failure.fails_alone {
+    let option = if failure.fails_alone {
         format!("--replay {file}")
     } else {
         format!("--seed {seed}")
     };
     let target = Target::from(target).to_string().replace('_', "-");
-    bail!("{failure}\nTo run it again: cargo xtask soak --target {target} {what}")
+    bail!("{failure}\nTo run it again: cargo xtask soak --target {target} {option}")
 }

@@ -1,6 +1,6 @@
-//! `cargo xtask dev`, as a person uses it.
+//! `cargo xtask dev`, used as a person uses it.
 
-#![expect(clippy::unwrap_used, reason = "a test ends at the first surprise")]
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::{
     collections::BTreeSet,
@@ -19,7 +19,7 @@ use serde_json::Value;
 struct Dev {
     child: Child,
     printed: Vec<String>,
-    // There is one `target/stack.json`.
+    // Only one may run, because there is one `target/stack.json`.
     _alone: MutexGuard<'static, ()>,
 }
 
@@ -48,7 +48,7 @@ impl Dev {
         assert!(shell(&kill).1);
     }
 
-    /// All processes under it.
+    /// Its child processes, their children, and so on.
     fn descendants(&self) -> BTreeSet<u32> {
         let mut found = BTreeSet::from([self.child.id()]);
         let all = processes();
@@ -65,7 +65,7 @@ impl Dev {
     }
 }
 
-/// Tests of one process take turns.
+/// Lets one test of this process run at a time.
 fn alone() -> MutexGuard<'static, ()> {
     static ONE: Mutex<()> = Mutex::new(());
     ONE.lock().unwrap_or_else(PoisonError::into_inner)
@@ -83,10 +83,10 @@ fn shell(line: &str) -> (String, bool) {
     (String::from_utf8(run.stdout).unwrap(), success)
 }
 
-/// Every process of the machine, with its parent.
+/// Every process on this machine, with its parent.
 fn processes() -> Vec<(u32, u32)> {
     let (listed, success) = shell("ps -A -o pid=,ppid=");
-    assert!(success, "ps comes with procps");
+    assert!(success, "ps failed; it is in the package procps");
     let numbers = |line: &str| {
         let mut numbers = line
             .split_whitespace()
@@ -120,25 +120,25 @@ fn ports(description: &Value) -> Vec<u16> {
     .into()
 }
 
-/// Waits for what has no event to wait for: the end of processes that are not our children.
-fn wait_until(what: &str, is_so: impl Fn() -> bool) {
+/// Polls a condition that has no event, such as the end of processes that are not our children.
+fn wait_until(what: &str, condition: impl Fn() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(10);
-    while !is_so() {
+    while !condition() {
         assert!(Instant::now() < deadline, "{what}: not within 10 s");
         sleep(Duration::from_millis(20));
     }
 }
 
-fn is_all_gone(descendants: &BTreeSet<u32>, ports: &[u16]) -> bool {
+fn are_all_gone(descendants: &BTreeSet<u32>, ports: &[u16]) -> bool {
     let is_running = |process: &(u32, u32)| descendants.contains(&process.0);
     let is_open = |port: &u16| TcpStream::connect(("127.0.0.1", *port)).is_ok();
     !processes().iter().any(is_running) && !ports.iter().any(is_open)
 }
 
 #[test]
-fn what_it_prints_works_and_ctrl_c_leaves_nothing_behind() {
+fn the_printed_commands_work_and_ctrl_c_stops_everything() {
     let mut dev = Dev::start(&["dev"]);
-    let description = description().expect("target/stack.json is there while it runs");
+    let description = description().expect("target/stack.json exists while it runs");
     let names: Vec<_> = description.as_object().unwrap().keys().cloned().collect();
     assert_eq!(
         names,
@@ -162,10 +162,10 @@ fn what_it_prints_works_and_ctrl_c_leaves_nothing_behind() {
         ]
     );
 
-    let is_to_try = |line: &&String| line.starts_with("  curl");
-    let lines: Vec<_> = dev.printed.iter().filter(is_to_try).collect();
+    let is_command = |line: &&String| line.starts_with("  curl");
+    let lines: Vec<_> = dev.printed.iter().filter(is_command).collect();
     let [load_a_page, change_the_name, row] = lines.as_slice() else {
-        panic!("three lines to try: {lines:?}")
+        panic!("three commands are printed: {lines:?}")
     };
     assert!(shell(load_a_page).0.contains(r#""status":"created""#));
     assert!(shell(change_the_name).1);
@@ -173,7 +173,7 @@ fn what_it_prints_works_and_ctrl_c_leaves_nothing_behind() {
         shell(row).0.contains(r#""first_name":"Augusta""#)
     });
 
-    // The app's address is that of both functions, too.
+    // The app's address also serves both functions.
     let web = description["webUrl"].as_str().unwrap();
     let post = |path| shell(&format!("curl -s -X POST -w '%{{http_code}}' {web}{path}")).0;
     let synced = post("/api/user/sync");
@@ -185,35 +185,35 @@ fn what_it_prints_works_and_ctrl_c_leaves_nothing_behind() {
     assert!(delivered.ends_with("400"), "{delivered}");
 
     let (descendants, ports) = (dev.descendants(), ports(&description));
-    assert!(!is_all_gone(&descendants, &ports));
+    assert!(!are_all_gone(&descendants, &ports));
     dev.signal("INT");
     assert!(dev.child.wait().unwrap().success());
     wait_until("the end of everything", || {
-        is_all_gone(&descendants, &ports)
+        are_all_gone(&descendants, &ports)
     });
     assert!(self::description().is_none(), "target/stack.json is gone");
 }
 
 #[test]
-fn a_killed_one_leaves_nothing_running() {
+fn sigkill_leaves_nothing_running() {
     for arguments in [&["dev"][..], &["dev", "--lambda"]] {
         let mut dev = Dev::start(arguments);
         let (descendants, ports) = (dev.descendants(), ports(&description().unwrap()));
         dev.signal("KILL");
         dev.child.wait().unwrap();
         wait_until("the end of everything", || {
-            is_all_gone(&descendants, &ports)
+            are_all_gone(&descendants, &ports)
         });
     }
 }
 
 #[test]
-fn the_story_comes_true_on_either_target() {
+fn every_step_of_the_story_succeeds_on_both_targets() {
     let _alone = alone();
     for arguments in [&["dev", "--once"][..], &["dev", "--once", "--lambda"]] {
         let run = xtask(arguments).output().unwrap();
-        let told = String::from_utf8(run.stdout).unwrap();
-        assert!(run.status.success(), "{told}");
-        assert_eq!(told.matches(". ✓ ").count(), 8, "{told}");
+        let printed = String::from_utf8(run.stdout).unwrap();
+        assert!(run.status.success(), "{printed}");
+        assert_eq!(printed.matches(". ✓ ").count(), 8, "{printed}");
     }
 }
