@@ -131,7 +131,7 @@ fn env_example_lists_every_variable() -> Result<()> {
         lines.extend([String::new(), comment]);
         lines.push(format!("{}={value}", variable.names[0]));
         for alias in &variable.names[1..] {
-            lines.push(format!("# Where that is not set:\n{alias}="));
+            lines.push(format!("# If that is not set:\n{alias}="));
         }
     }
     let expected = lines.join("\n") + "\n";

@@ -50,6 +50,29 @@ fn the_settings_in_vercel_json_are_in_the_output() -> Result<()> {
     Ok(())
 }
 
+/// The CLI builds with the features of the whole workspace, but links only what a function calls.
+#[test]
+#[ignore = "installs the Vercel CLI, which takes a while; cargo xtask vercel runs this"]
+fn an_executable_contains_only_what_its_function_needs() -> Result<()> {
+    let executables = build(Target::VercelBuild)?;
+    let contains = |name: &str, text: &str| -> Result<bool> {
+        let executable = fs::read(&executables[name])?;
+        let mut windows = executable.windows(text.len());
+        Ok(windows.any(|bytes| bytes == text.as_bytes()))
+    };
+    for (text, owner) in [
+        ("svix-signature", "clerk-webhook"),
+        ("__session", "user-sync"),
+    ] {
+        for name in ["user-sync", "clerk-webhook"] {
+            ensure!(contains(name, text)? == (name == owner), "{name}: {text}");
+            let has_lambda = contains(name, "AWS_LAMBDA_RUNTIME_API")?;
+            ensure!(!has_lambda, "{name} contains Lambda's runtime");
+        }
+    }
+    Ok(())
+}
+
 /// As its own project, the app passes calls on to the function of another project.
 #[test]
 #[ignore = "installs the Vercel CLI, which takes a while; cargo xtask vercel runs this"]

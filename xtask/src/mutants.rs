@@ -79,7 +79,7 @@ const MUTANTS: [Mutant; 8] = [
         name: "a webhook that failed is answered with 200",
         file: "functions/clerk-webhook/src/lib.rs",
         text: "Err(error) => Err(error.into()),",
-        replacement: "Err(_) => Ok(Outcome::Duplicate),",
+        replacement: "Err(_) => Ok(EventOutcome::Ignored),",
         errors: &["has no receipt", "receipts", "is lost"],
     },
     Mutant {

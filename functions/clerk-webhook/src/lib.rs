@@ -9,6 +9,7 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Request, StatusCode};
 use serde::Serialize;
 use user_sync_core::{
+    clerk::EventId,
     config::{Variable, Variables},
     function::Function,
     log::{self, Count, Level},
@@ -19,7 +20,7 @@ use user_sync_core::{
 
 use self::{
     event::{Event, UserEvent},
-    signature::{EventId, SignatureVerifier},
+    signature::SignatureVerifier,
 };
 
 /// The function behind `POST /api/webhooks/clerk`.
@@ -73,34 +74,27 @@ impl Function for ClerkWebhook {
         [self.supabase.describe(), self.signatures.describe()].join("; ")
     }
 
-    async fn answer(&self, request: &Request<Bytes>) -> Result<Received, Problem> {
+    async fn answer(
+        &self,
+        request: &Request<Bytes>,
+        deadline: Deadline,
+    ) -> Result<Received, Problem> {
         let body = request.body();
         if body.len() > BODY_LIMIT {
             return Err(Refusal::BodyTooLarge.into());
         }
         let signed = self.signatures.verify(request.headers(), body)?;
-        let deadline = Deadline::for_a_request();
         let outcome = match Event::parse(signed.body) {
-            Ok(Event::User(event)) => {
-                let outcome = self.apply(&signed.id, &event, deadline).await?;
-                EventOutcome::Applied(outcome)
-            }
-            Ok(Event::Other { event_type }) => {
-                let count = Some(Count::WebhookEvent("ignored"));
-                let line =
-                    format_args!("[ClerkWebhook] {event_type:?} is not about a user: ignored");
-                log::write(Level::Info, count, line);
-                EventOutcome::Ignored
-            }
+            Ok(Event::User(event)) => self.apply(&signed.id, &event, deadline).await?,
+            Ok(Event::Other { event_type }) => ignore(&event_type),
             Err(unusable) => {
-                let reason = unusable.reason.to_string();
                 let rejection = Rejection {
-                    event_id: signed.id.as_str(),
+                    event_id: &signed.id,
                     event_type: unusable.event_type.as_deref(),
                     clerk_id: None,
-                    reason: &reason,
+                    reason: &unusable.reason.to_string(),
                 };
-                return Err(self.reject(rejection, deadline).await);
+                return Err(self.reject(&rejection, deadline).await);
             }
         };
         Ok(Received { outcome })
@@ -110,13 +104,13 @@ impl Function for ClerkWebhook {
 impl ClerkWebhook {
     async fn apply(
         &self,
-        id: &EventId,
+        event_id: &EventId,
         event: &UserEvent,
         deadline: Deadline,
-    ) -> Result<Outcome, Problem> {
+    ) -> Result<EventOutcome, Problem> {
         let (event_type, user_id) = (&event.event_type, event.user.id());
         let source = Source::Webhook {
-            event_id: id.as_str(),
+            event_id,
             event_type,
             happened_at: event.happened_at,
         };
@@ -127,33 +121,39 @@ impl ClerkWebhook {
                 let line = format_args!("[ClerkWebhook] {event_type} of {user_id}: {outcome}");
                 log::write(Level::Info, count, line);
                 written.log_displaced(Self::LABEL);
-                Ok(outcome)
+                Ok(EventOutcome::Applied(outcome))
             }
             Err(error @ SupabaseError::NotStorable { .. }) => {
-                let reason = error.to_string();
                 let rejection = Rejection {
-                    event_id: id.as_str(),
+                    event_id,
                     event_type: Some(event_type),
                     clerk_id: Some(user_id),
-                    reason: &reason,
+                    reason: &error.to_string(),
                 };
-                Err(self.reject(rejection, deadline).await)
+                Err(self.reject(&rejection, deadline).await)
             }
             Err(error) => Err(error.into()),
         }
     }
 
     /// Rejects an event. Svix may give it up only after it is in the ledger.
-    async fn reject(&self, rejection: Rejection<'_>, deadline: Deadline) -> Problem {
-        match self.supabase.reject(&rejection, deadline).await {
+    async fn reject(&self, rejection: &Rejection<'_>, deadline: Deadline) -> Problem {
+        match self.supabase.reject(rejection, deadline).await {
             Ok(()) => Refusal::Rejected {
-                event_id: rejection.event_id.to_owned(),
+                event_id: rejection.event_id.clone(),
                 reason: rejection.reason.to_owned(),
             }
             .into(),
             Err(error) => error.into(),
         }
     }
+}
+
+fn ignore(event_type: &str) -> EventOutcome {
+    let count = Some(Count::WebhookEvent("ignored"));
+    let line = format_args!("[ClerkWebhook] {event_type:?} is not about a user: ignored");
+    log::write(Level::Info, count, line);
+    EventOutcome::Ignored
 }
 
 /// Why a webhook is refused, even if it is signed.
@@ -167,7 +167,7 @@ enum Refusal {
     #[error("event {event_id} can never work: {reason}")]
     Rejected {
         /// The event's id.
-        event_id: String,
+        event_id: EventId,
         /// The reason, as in the ledger.
         reason: String,
     },

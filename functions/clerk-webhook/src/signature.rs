@@ -5,6 +5,7 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use svix::webhooks::{Webhook, WebhookError};
 use user_sync_core::{
+    clerk::EventId,
     config::{Unset, Variable, Variables, list},
     problem::Problem,
 };
@@ -15,17 +16,6 @@ pub const SIGNING_SECRET: Variable = Variable {
     holds: "the endpoint's signing secret, `whsec_…`; several, separated by commas, while one is rotated",
     unset: Unset::Required,
 };
-
-/// The id of an event, the same in each of its deliveries: the header `svix-id`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EventId(String);
-
-impl EventId {
-    /// The id, as Svix sends it.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
 
 /// Verifies that a webhook comes from our Clerk instance. Each signing secret is accepted: there
 /// are two while a secret is rotated.
@@ -103,7 +93,7 @@ impl SignatureVerifier {
         }
         outcome?;
         Ok(SignedEvent {
-            id: EventId(id.to_owned()),
+            id: EventId::new(id),
             body,
         })
     }

@@ -46,6 +46,23 @@ impl fmt::Display for ClerkUserId {
     }
 }
 
+/// The id of an event, the same in each of its deliveries: the header `svix-id`.
+#[derive(Clone, Debug, Serialize)]
+pub struct EventId(String);
+
+impl EventId {
+    /// The id, as Svix sends it.
+    pub fn new(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
+impl fmt::Display for EventId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
 /// A time from Clerk, in milliseconds since 1970.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Serialize)]
 pub struct ClerkTime(i64);

@@ -8,7 +8,7 @@ use crate::{
     config::{ConfigError, Variable, Variables},
     log::{self, LogFormat},
     problem::{Problem, answer},
-    upstream::HttpClient,
+    upstream::{Deadline, HttpClient},
 };
 
 /// A function that a platform can serve.
@@ -29,17 +29,18 @@ pub trait Function: Send + Sync + Sized + 'static {
     /// What the function uses, in one line without secrets, for the log.
     fn describe(&self) -> String;
 
-    /// Answers a POST request.
+    /// Answers a POST request before the deadline.
     fn answer(
         &self,
         request: &Request<Bytes>,
+        deadline: Deadline,
     ) -> impl Future<Output = Result<Self::Answer, Problem>> + Send;
 }
 
 /// Answers a request. Every failure becomes an answer too.
 pub async fn handle<F: Function>(function: &F, request: Request<Bytes>) -> Response<Bytes> {
     let result = if request.method() == Method::POST {
-        function.answer(&request).await
+        function.answer(&request, Deadline::for_a_request()).await
     } else {
         Err(method_not_allowed())
     };

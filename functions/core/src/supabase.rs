@@ -13,9 +13,8 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use self::key::SupabaseKey;
 pub use self::{error::SupabaseError, key::KEY};
 use crate::{
-    clerk::{ClerkTime, ClerkUser, ClerkUserId},
+    clerk::{ClerkTime, ClerkUser, ClerkUserId, EventId},
     config::{Unset, Variable, Variables},
-    log::{self, Level},
     upstream::{Answer, BaseUrl, Deadline, HttpClient, with_retries},
 };
 
@@ -107,7 +106,7 @@ pub enum Source<'a> {
     /// An event contained it.
     Webhook {
         /// The event's id, the same in each delivery. The receipt in the ledger has it.
-        event_id: &'a str,
+        event_id: &'a EventId,
         /// The event's type. `user.deleted` contains no version, and erases the user.
         event_type: &'a str,
         /// When it happened, if the envelope says so. A deletion has no other time.
@@ -119,7 +118,7 @@ pub enum Source<'a> {
 #[derive(Debug, Serialize)]
 pub struct Rejection<'a> {
     /// The event's id.
-    pub event_id: &'a str,
+    pub event_id: &'a EventId,
     /// The event's type, if it could be read.
     pub event_type: Option<&'a str>,
     /// The event's user, if it could be read.
@@ -185,7 +184,7 @@ impl Supabase {
         struct Arguments<'a> {
             clerk_user: &'a ClerkUser,
             source: &'static str,
-            event_id: Option<&'a str>,
+            event_id: Option<&'a EventId>,
             event_type: Option<&'a str>,
             event_at_ms: Option<ClerkTime>,
         }
@@ -243,11 +242,7 @@ impl Written {
     /// Logs the users who gave up a unique value, with the function's label.
     pub fn log_displaced(&self, label: &str) {
         for id in &self.displaced {
-            log::write(
-                Level::Warn,
-                None,
-                format_args!("[{label}] {id} gave up a unique value and is in doubt"),
-            );
+            tracing::warn!("[{label}] {id} gave up a unique value and is in doubt");
         }
     }
 }

@@ -41,6 +41,13 @@ pub struct Synced {
     user_id: ClerkUserId,
 }
 
+impl Synced {
+    fn present(user_id: ClerkUserId) -> Self {
+        let status = SyncStatus::Present;
+        Self { status, user_id }
+    }
+}
+
 /// What a page load found or did.
 #[derive(Clone, Copy, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -92,31 +99,28 @@ impl Function for UserSync {
         .join("; ")
     }
 
-    async fn answer(&self, request: &Request<Bytes>) -> Result<Synced, Problem> {
-        let deadline = Deadline::for_a_request();
+    async fn answer(
+        &self,
+        request: &Request<Bytes>,
+        deadline: Deadline,
+    ) -> Result<Synced, Problem> {
         let session = self.sessions.verify(request.headers(), deadline).await?;
         let user_id = session.user_id;
         let row = self
             .supabase
             .status(&user_id, session.user_changed_at, self.max_age, deadline)
             .await?;
-        // People grep for the line of a missing user, and for the one in `heal`. Keep their words.
-        let (level, state) = match row {
-            RowStatus::Present => {
-                return Ok(Synced {
-                    status: SyncStatus::Present,
-                    user_id,
-                });
-            }
+        match row {
+            RowStatus::Present => return Ok(Synced::present(user_id)),
             RowStatus::Deleted => return Err(Gone::Deleted(user_id).into()),
-            RowStatus::Missing => (Level::Warn, "missing from database"),
-            RowStatus::InDoubt => (Level::Info, "in doubt in database"),
-        };
-        log::write(
-            level,
-            None,
-            format_args!("[UserSync] User {user_id}... {state}. Syncing..."),
-        );
+            // People grep for this line, and for the one in `heal`. Keep their words.
+            RowStatus::Missing => {
+                tracing::warn!("[UserSync] User {user_id}... missing from database. Syncing...");
+            }
+            RowStatus::InDoubt => {
+                tracing::info!("[UserSync] User {user_id}... in doubt in database. Syncing...");
+            }
+        }
         let status = self.heal(&user_id, deadline).await?;
         Ok(Synced { status, user_id })
     }
