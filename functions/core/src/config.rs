@@ -97,7 +97,7 @@ impl Variables<'_> {
 /// The items of a value that holds several, separated by commas or white space.
 pub fn list(value: &str) -> impl Iterator<Item = &str> {
     value
-        .split([',', ' ', '\n', '\t'])
+        .split(|letter: char| letter == ',' || letter.is_whitespace())
         .filter(|item| !item.is_empty())
 }
 
