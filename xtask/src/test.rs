@@ -1,46 +1,54 @@
-//! `cargo xtask test`: every check and every test there is.
+//! `cargo xtask test`: every check and every test.
 
 use std::{
     fs::{self, File},
     io::Write,
-    path::Path,
     process::Command,
-    slice::Iter,
-    thread::sleep,
-    time::Duration,
+    sync::mpsc,
+    thread,
 };
 
 use anyhow::{Context, Result, ensure};
 use stack::Process;
 
-/// What finds most mistakes soonest. It keeps every core busy.
+/// These find most mistakes soonest, and keep every core busy.
 const CHECKS: [&str; 3] = [
     "fmt --all --check",
     "clippy --workspace --all-targets -- --deny warnings",
     "test --workspace --no-run",
 ];
 
-/// What waits more than it computes.
-const TESTS: [&str; 3] = [
-    "test --workspace",
-    "xtask soak --histories 2000",
-    "xtask web",
+/// These run at once: tests wait for servers, and release builds fill the cores meanwhile.
+const TRACKS: [Track; 3] = [
+    Track {
+        commands: &[
+            "test --workspace",
+            "xtask soak --histories 2000",
+            "xtask web",
+        ],
+        log: None,
+    },
+    Track {
+        commands: &["xtask vercel --only tests"],
+        log: Some("vercel.log"),
+    },
+    Track {
+        commands: &["xtask sam --only tests"],
+        log: Some("sam.log"),
+    },
 ];
 
-/// What is built and tested at the same time.
-const ARTEFACTS: [&str; 2] = ["xtask vercel --only tests", "xtask sam --only tests"];
-
-/// What is measured when nothing else runs.
+/// These measure, so nothing else runs beside them.
 const FIGURES: [&str; 2] = ["xtask vercel --only figures", "xtask sam --only figures"];
 
-/// Runs all of it, and stops at the first step that fails.
+/// Runs all of it, and stops at the first failure.
 pub fn run() -> Result<()> {
     CHECKS.into_iter().try_for_each(cargo)?;
-    test_side_by_side()?;
+    run_tracks()?;
     FIGURES.into_iter().try_for_each(cargo)
 }
 
-/// Runs one command of cargo's in the repository.
+/// Runs one cargo command in the repository.
 pub fn cargo(arguments: &str) -> Result<()> {
     eprintln!("\n→ cargo {arguments}");
     let status = command(arguments).status().context("cannot run cargo")?;
@@ -56,75 +64,46 @@ fn command(arguments: &str) -> Command {
     command
 }
 
-/// Runs the tests, whose output is shown as it comes, and beside them the artefacts, whose output
-/// is shown as a whole at the end. Where one side fails, the other is stopped.
-fn test_side_by_side() -> Result<()> {
-    let output = stack::root().join("target/artefacts.log");
-    eprintln!(
-        "\nMeanwhile the artefacts are built and tested; see {}",
-        output.display()
-    );
-    let mut tests = Steps::new(&TESTS, None);
-    let mut artefacts = Steps::new(&ARTEFACTS, Some(File::create(&output)?));
-    loop {
-        let tests_are_done = tests.advance()?;
-        match artefacts.advance() {
-            Ok(true) if tests_are_done => return show(&output),
-            Ok(_) => sleep(Duration::from_millis(100)),
-            Err(error) => {
-                drop(tests);
-                show(&output)?;
-                return Err(error);
-            }
-        }
+/// The first failure is returned at once. It ends this process, and so whatever the others run.
+fn run_tracks() -> Result<()> {
+    let (sender, results) = mpsc::channel();
+    for track in TRACKS {
+        let sender = sender.clone();
+        thread::spawn(move || sender.send(track.run()));
     }
+    drop(sender);
+    results.into_iter().collect()
 }
 
-fn show(output: &Path) -> Result<()> {
-    eprintln!("{}", String::from_utf8_lossy(&fs::read(output)?));
-    Ok(())
+/// Cargo commands, one after the other.
+struct Track {
+    commands: &'static [&'static str],
+    /// The file in `target/` for their output, which is shown when they have ended. Without one, the
+    /// output is shown at once.
+    log: Option<&'static str>,
 }
 
-/// Commands of cargo's that run one after the other. Dropping them ends the one that runs.
-struct Steps {
-    left: Iter<'static, &'static str>,
-    running: Option<(&'static str, Process)>,
-    output: Option<File>,
-}
-
-impl Steps {
-    /// What they print goes to a file, or is shown where there is none.
-    fn new(arguments: &'static [&'static str], output: Option<File>) -> Self {
-        Self {
-            left: arguments.iter(),
-            running: None,
-            output,
-        }
-    }
-
-    /// Starts the next command where none runs, and says whether all have passed.
-    fn advance(&mut self) -> Result<bool> {
-        if let Some((arguments, process)) = &mut self.running {
-            let Some(status) = process.ended()? else {
-                return Ok(false);
-            };
-            ensure!(status.success(), "cargo {arguments} failed");
-            self.running = None;
-        }
-        let Some(arguments) = self.left.next() else {
-            return Ok(true);
+impl Track {
+    fn run(&self) -> Result<()> {
+        let Some(name) = self.log else {
+            return self.run_into(None);
         };
-        self.announce(arguments)?;
-        let process = Process::start_printing("cargo", &command(arguments), self.output.as_ref())?;
-        self.running = Some((arguments, process));
-        Ok(false)
+        let path = stack::root().join("target").join(name);
+        eprintln!("\n→ {}, into {}", self.commands.join(", "), path.display());
+        let result = self.run_into(Some(&File::create(&path)?));
+        eprintln!("{}", String::from_utf8_lossy(&fs::read(path)?));
+        result
     }
 
-    fn announce(&mut self, arguments: &str) -> Result<()> {
-        let line = format!("\n→ cargo {arguments}\n");
-        match &mut self.output {
-            Some(file) => file.write_all(line.as_bytes())?,
-            None => eprint!("{line}"),
+    fn run_into(&self, mut file: Option<&File>) -> Result<()> {
+        for arguments in self.commands {
+            let line = format!("\n→ cargo {arguments}\n");
+            match &mut file {
+                Some(file) => file.write_all(line.as_bytes())?,
+                None => eprint!("{line}"),
+            }
+            let status = Process::run("cargo", &command(arguments), file)?;
+            ensure!(status.success(), "cargo {arguments} failed");
         }
         Ok(())
     }

@@ -57,17 +57,15 @@ impl Process {
         Ok(process)
     }
 
-    /// Starts `command` likewise. What it prints goes to a file, or is shown where there is none.
-    pub fn start_printing(
-        name: &'static str,
-        command: &Command,
-        output: Option<&File>,
-    ) -> Result<Self> {
+    /// Runs `command` to its end, which comes at the latest with the end of this process. Its output
+    /// goes to the file, or is shown if there is none.
+    pub fn run(name: &'static str, command: &Command, output: Option<&File>) -> Result<ExitStatus> {
         let mut guarded = guarded(command, Stop::Terminate);
         if let Some(file) = output {
             guarded.stdout(file.try_clone()?).stderr(file.try_clone()?);
         }
-        Self::spawn(name, &mut guarded, Log::default())
+        let mut process = Self::spawn(name, &mut guarded, Log::default())?;
+        Ok(process.child.wait()?)
     }
 
     fn spawn(name: &'static str, guarded: &mut Command, log: Log) -> Result<Self> {
@@ -88,11 +86,6 @@ impl Process {
     /// The program's id.
     pub fn id(&self) -> u32 {
         self.child.id()
-    }
-
-    /// How the program ended, once it has.
-    pub fn ended(&mut self) -> Result<Option<ExitStatus>> {
-        Ok(self.child.try_wait()?)
     }
 
     /// Fails, with the program's last lines, if it has ended.

@@ -81,7 +81,8 @@ fn executables(find: impl Fn(&Entry) -> Result<PathBuf>) -> Result<Executables> 
     found.collect()
 }
 
-/// Where both platforms' tools build, so that what is common to both is built once.
+/// Where the platforms' tools build. Each has a cargo folder of its own: their flags differ, so each
+/// would build again what the other one built.
 pub fn artefacts() -> PathBuf {
     root().join("target/artefacts")
 }
@@ -102,7 +103,7 @@ pub fn vercel(project: &Path) -> Result<Command> {
     vercel
         .current_dir(project)
         .env("PATH", tools::path_with(&[&tools::cargo_tools()?])?)
-        .env("CARGO_TARGET_DIR", artefacts())
+        .env("CARGO_TARGET_DIR", artefacts().join("cargo-vercel"))
         .env("VERCEL_TELEMETRY_DISABLED", "1");
     Ok(vercel)
 }
@@ -144,7 +145,7 @@ fn sam(program: &str, arguments: &[&str]) -> Result<()> {
         .args(arguments)
         .current_dir(root())
         .env("PATH", tools::path_with(&[&cargo_tools])?)
-        .env("CARGO_TARGET_DIR", artefacts())
+        .env("CARGO_TARGET_DIR", artefacts().join("cargo-sam"))
         .env("AWS_DEFAULT_REGION", "us-east-1")
         .env("SAM_CLI_TELEMETRY", "0");
     tools::run(&mut tools::patient(&command), "aws-sam-cli")
