@@ -1,5 +1,5 @@
-//! `cargo xtask web`: the app is checked, tested by its parts, and tested in a browser, as it is
-//! deployed, on the local parts.
+//! `cargo xtask web`: checks the app, runs its unit tests, and tests the deployed build in a browser
+//! on the local parts.
 
 use std::{path::Path, process::Command};
 
@@ -19,13 +19,13 @@ pub async fn run() -> Result<()> {
     let _description = Description::of(&stack)?;
     let environment = stack.web_environment();
     let waiting = Web::start_with_layout("that-waits", &environment, &log).await?;
-    check_that_the_browser_notices(&waiting, &chromium)?;
+    check_that_the_tests_notice(&waiting, &chromium)?;
     drop(waiting);
     let without_provider = Web::start_with_layout("without-provider", &environment, &log).await?;
     let _web = Web::start(&environment, &log).await?;
     let mut tests = browser_tests(&chromium);
     tests.env("WITHOUT_PROVIDER_URL", without_provider.url());
-    run_to_its_end(&mut tests, "a test in the browser failed").with_context(|| {
+    run_npm(&mut tests, "a test in the browser failed").with_context(|| {
         format!(
             "the last lines of the app and the functions:\n{}",
             log.tail()
@@ -33,21 +33,23 @@ pub async fn run() -> Result<()> {
     })
 }
 
-/// A suite that passes an app whose pages wait for the call would pass anything. It is to fail
-/// because the page is not there, and for no other reason.
-fn check_that_the_browser_notices(waiting: &Web, chromium: &Path) -> Result<()> {
+/// Pages of this app wait for the call, so the browser tests must fail: because the page is missing,
+/// and for no other reason.
+fn check_that_the_tests_notice(waiting: &Web, chromium: &Path) -> Result<()> {
     let tests = browser_tests(chromium)
         .args(["--", "--grep", "a call that hangs for a minute"])
         .env("WEB_URL", waiting.url())
         .output()?;
-    let told = String::from_utf8_lossy(&tests.stdout);
-    // Playwright names the locator of what failed. The lines of the test it shows besides.
-    let is_of_page = |line: &str| {
+    let output = String::from_utf8_lossy(&tests.stdout);
+    // Playwright prints the locator that failed, besides lines of the test.
+    let is_missing_page = |line: &str| {
         line.contains("Locator:") && line.contains("getByRole('heading', { name: 'Profile' })")
     };
     ensure!(
-        !tests.status.success() && told.contains("1 failed") && told.lines().any(is_of_page),
-        "the browser's tests do not notice a page that waits for the call:\n{told}"
+        !tests.status.success()
+            && output.contains("1 failed")
+            && output.lines().any(is_missing_page),
+        "the browser's tests do not notice a page that waits for the call:\n{output}"
     );
     println!("✓ the browser's tests notice a page that waits for the call");
     Ok(())
@@ -62,10 +64,10 @@ fn browser_tests(chromium: &Path) -> Command {
 fn npm(arguments: &str) -> Result<()> {
     eprintln!("\n→ npm {arguments}");
     let failure = format!("npm {arguments} failed: see above");
-    run_to_its_end(&mut npm_command(arguments), &failure)
+    run_npm(&mut npm_command(arguments), &failure)
 }
 
-fn run_to_its_end(npm: &mut Command, failure: &str) -> Result<()> {
+fn run_npm(npm: &mut Command, failure: &str) -> Result<()> {
     let status = npm.status().context("cannot run npm")?;
     ensure!(status.success(), "{failure}");
     Ok(())

@@ -13,7 +13,7 @@ use user_sync_core::{
     config::{Variable, Variables},
     function::Function,
     log::{self, Count, Level},
-    problem::Problem,
+    problem::{Problem, ProblemType},
     supabase::{self, Outcome, Rejection, Source, Supabase, SupabaseError},
     upstream::{Deadline, HttpClient},
 };
@@ -177,28 +177,28 @@ impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
         let detail = refusal.to_string();
         match refusal {
-            Refusal::BodyTooLarge => Self {
-                status: StatusCode::PAYLOAD_TOO_LARGE,
-                code: "body_too_large",
-                title: "The body is too large",
-                detail,
-                hint: None,
-                count: None,
-                header: None,
-            },
-            Refusal::Rejected { .. } => Self {
-                status: StatusCode::UNPROCESSABLE_ENTITY,
-                code: "event_rejected",
-                title: "The event can never work",
-                detail,
-                hint: None,
-                count: Some(Count::WebhookEvent("rejected")),
+            Refusal::BodyTooLarge => {
+                let kind = ProblemType {
+                    status: StatusCode::PAYLOAD_TOO_LARGE,
+                    code: "body_too_large",
+                    title: "The body is too large",
+                };
+                Self::new(kind, detail)
+            }
+            Refusal::Rejected { .. } => {
+                let kind = ProblemType {
+                    status: StatusCode::UNPROCESSABLE_ENTITY,
+                    code: "event_rejected",
+                    title: "The event can never work",
+                };
                 // Svix stops delivering this event: https://docs.svix.com/retries
-                header: Some((
-                    HeaderName::from_static("webhook-delivery"),
-                    HeaderValue::from_static("abort-message"),
-                )),
-            },
+                let abort = HeaderValue::from_static("abort-message");
+                Self {
+                    count: Some(Count::WebhookEvent("rejected")),
+                    header: Some((HeaderName::from_static("webhook-delivery"), abort)),
+                    ..Self::new(kind, detail)
+                }
+            }
         }
     }
 }

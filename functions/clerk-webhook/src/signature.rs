@@ -7,7 +7,7 @@ use svix::webhooks::{Webhook, WebhookError};
 use user_sync_core::{
     clerk::EventId,
     config::{Unset, Variable, Variables, list},
-    problem::Problem,
+    problem::{Problem, ProblemType},
 };
 
 /// `CLERK_WEBHOOK_SIGNING_SECRET`: one secret, or several while one is rotated.
@@ -113,28 +113,19 @@ pub enum SignatureError {
 
 impl From<SignatureError> for Problem {
     fn from(error: SignatureError) -> Self {
-        let detail = error.to_string();
-        let (status, code, title) = match error {
-            SignatureError::Headers(_) => (
-                StatusCode::BAD_REQUEST,
-                "signature_headers",
-                "The headers of the signature are missing or malformed",
-            ),
-            SignatureError::Signature(_) => (
-                StatusCode::UNAUTHORIZED,
-                "signature_invalid",
-                "The signature is not valid",
-            ),
+        let kind = match error {
+            SignatureError::Headers(_) => ProblemType {
+                status: StatusCode::BAD_REQUEST,
+                code: "signature_headers",
+                title: "The headers of the signature are missing or malformed",
+            },
+            SignatureError::Signature(_) => ProblemType {
+                status: StatusCode::UNAUTHORIZED,
+                code: "signature_invalid",
+                title: "The signature is not valid",
+            },
         };
-        Self {
-            status,
-            code,
-            title,
-            detail,
-            hint: None,
-            count: None,
-            header: None,
-        }
+        Self::new(kind, error.to_string())
     }
 }
 

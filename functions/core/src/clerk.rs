@@ -1,6 +1,6 @@
 //! Clerk's types: ids, times and users.
 //!
-//! Each value is checked when it is parsed, so no other code checks it again.
+//! A user and a user's id are checked when they are parsed, so no other code checks them again.
 
 pub mod backend_api;
 

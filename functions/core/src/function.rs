@@ -7,7 +7,8 @@ use serde::Serialize;
 use crate::{
     config::{ConfigError, Variable, Variables},
     log::{self, LogFormat},
-    problem::{Problem, answer},
+    problem::{Problem, ProblemType},
+    response::json_response,
     upstream::{Deadline, HttpClient},
 };
 
@@ -45,20 +46,20 @@ pub async fn handle<F: Function>(function: &F, request: Request<Bytes>) -> Respo
         Err(method_not_allowed())
     };
     match result {
-        Ok(body) => answer(StatusCode::OK, &body),
+        Ok(body) => json_response(StatusCode::OK, &body),
         Err(problem) => problem.into_response(F::LABEL),
     }
 }
 
 fn method_not_allowed() -> Problem {
-    Problem {
+    let kind = ProblemType {
         status: StatusCode::METHOD_NOT_ALLOWED,
         code: "method_not_allowed",
         title: "Only POST is served here",
-        detail: "only POST is served here".to_owned(),
-        hint: None,
-        count: None,
+    };
+    Problem {
         header: Some((ALLOW, HeaderValue::from_static("POST"))),
+        ..Problem::new(kind, "only POST is served here".to_owned())
     }
 }
 

@@ -19,5 +19,7 @@ pub mod config;
 pub mod function;
 pub mod log;
 pub mod problem;
+mod response;
+mod secret;
 pub mod supabase;
 pub mod upstream;

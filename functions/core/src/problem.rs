@@ -8,22 +8,20 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{
     HeaderName, HeaderValue, Response, StatusCode,
-    header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER},
+    header::{CONTENT_TYPE, RETRY_AFTER},
 };
-use serde::Serialize;
 use serde_json::json;
 
-use crate::log::{self, Count, Level};
+use crate::{
+    log::{self, Count, Level},
+    response::json_response,
+};
 
-/// A failure as a value. `docs/API.md` lists each status and code.
+/// A failure as a value.
 #[derive(Debug)]
 pub struct Problem {
-    /// The status of the answer.
-    pub status: StatusCode,
-    /// A stable name that callers can match on.
-    pub code: &'static str,
-    /// One sentence for the caller. It contains nothing secret or personal.
-    pub title: &'static str,
+    /// What the caller learns.
+    pub kind: ProblemType,
     /// The cause, for the log.
     pub detail: String,
     /// How the operator can fix it, for the log.
@@ -34,12 +32,34 @@ pub struct Problem {
     pub header: Option<(HeaderName, HeaderValue)>,
 }
 
+/// The public part of a problem. `docs/API.md` lists them all.
+#[derive(Debug)]
+pub struct ProblemType {
+    /// The status of the answer.
+    pub status: StatusCode,
+    /// A stable name that callers can match on.
+    pub code: &'static str,
+    /// One sentence for the caller. It contains nothing secret or personal.
+    pub title: &'static str,
+}
+
 /// How long the caller is asked to wait if the service does not say.
 const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(5);
 
 impl Problem {
+    /// A problem without hint, count and header.
+    pub fn new(kind: ProblemType, detail: String) -> Self {
+        Self {
+            kind,
+            detail,
+            hint: None,
+            count: None,
+            header: None,
+        }
+    }
+
     /// The header that asks the caller to try again, after the service's pause or after 5 s.
-    pub fn retry_after(pause: Option<Duration>) -> (HeaderName, HeaderValue) {
+    pub(crate) fn retry_after_header(pause: Option<Duration>) -> (HeaderName, HeaderValue) {
         // PostgREST sends 0 while it reconnects to its database. That is too soon for a caller.
         let pause = pause.filter(|pause| !pause.is_zero());
         let seconds = pause.unwrap_or(DEFAULT_RETRY_AFTER).as_secs();
@@ -51,11 +71,11 @@ impl Problem {
         self.log(label);
         let body = json!({
             "type": "about:blank",
-            "title": self.title,
-            "status": self.status.as_u16(),
-            "code": self.code,
+            "title": self.kind.title,
+            "status": self.kind.status.as_u16(),
+            "code": self.kind.code,
         });
-        let mut response = answer(self.status, &body);
+        let mut response = json_response(self.kind.status, &body);
         let headers = response.headers_mut();
         headers.insert(
             CONTENT_TYPE,
@@ -66,7 +86,7 @@ impl Problem {
     }
 
     fn log(&self, label: &str) {
-        let (status, detail) = (self.status.as_u16(), &self.detail);
+        let (status, detail) = (self.kind.status.as_u16(), &self.detail);
         let level = match status {
             500.. => Level::Error,
             410 | 422 => Level::Warn,
@@ -82,15 +102,4 @@ impl Problem {
             format_args!("[{label}] {status}: {detail}{hint}"),
         );
     }
-}
-
-/// A JSON answer that no cache keeps, because it is about one user at one moment.
-pub(crate) fn answer(status: StatusCode, body: &impl Serialize) -> Response<Bytes> {
-    let body = json!(body).to_string();
-    let mut response = Response::new(Bytes::from(body));
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
 }

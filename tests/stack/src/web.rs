@@ -21,7 +21,7 @@ use crate::{
 /// How long the app may take until it answers.
 const TIME_TO_START: Duration = Duration::from_mins(1);
 
-/// How long one answer may take meanwhile: it may never come.
+/// How long one answer may take during the start. It may never come.
 const TIME_TO_ANSWER: Duration = Duration::from_secs(5);
 
 /// The app, served until this is dropped.
@@ -31,27 +31,27 @@ pub struct Web {
 }
 
 impl Web {
-    /// Serves the app as somebody works on it: what is edited shows at once.
+    /// Serves the app for development: a change of a file shows at once.
     pub async fn develop(environment: &Environment, log: &Log) -> Result<Self> {
         install()?;
         serve(&folder(), "dev", environment, log).await
     }
 
-    /// Builds the app as it is deployed, and serves that.
+    /// Builds the app for deployment, and serves the build.
     pub async fn start(environment: &Environment, log: &Log) -> Result<Self> {
         install()?;
         build_and_serve(&folder(), environment, log).await
     }
 
-    /// The same of a copy whose layout wrapper is another, one of `web/browser/layouts`, at an address
-    /// of its own.
+    /// Does the same with a copy of the app at another address. Its layout wrapper is one of those in
+    /// `web/browser/layouts`.
     pub async fn start_with_layout(
         layout: &str,
         environment: &Environment,
         log: &Log,
     ) -> Result<Self> {
         install()?;
-        // Under the app it finds the app's packages; with a lock file it would look for its own.
+        // In the app's folder it finds the app's packages, unless it has a lock file of its own.
         let variant = folder().join(".layouts").join(layout);
         let mut names = files(&folder())?;
         names.retain(|name| {

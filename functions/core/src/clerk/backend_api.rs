@@ -8,10 +8,9 @@ use crate::{
     clerk::{ClerkUser, ClerkUserId},
     config::{Unset, Variable, Variables},
     log::{Count, Service},
-    problem::Problem,
-    upstream::{
-        Answer, BaseUrl, Deadline, HttpClient, NoAnswer, RetryableError, bearer, with_retries,
-    },
+    problem::{Problem, ProblemType},
+    secret::bearer,
+    upstream::{Answer, BaseUrl, Deadline, HttpClient, NoAnswer, RetryableError, with_retries},
 };
 
 /// `CLERK_SECRET_KEY`.
@@ -154,29 +153,33 @@ pub enum ClerkError {
 impl From<ClerkError> for Problem {
     fn from(error: ClerkError) -> Self {
         let (detail, hint) = (error.to_string(), error.hint());
-        let count = Some(Count::UpstreamError(Service::Clerk));
-        match error {
-            ClerkError::RateLimited { retry_after } => Self {
-                status: StatusCode::SERVICE_UNAVAILABLE,
-                code: "clerk_rate_limited",
-                title: "Clerk is rate limiting",
-                detail,
-                hint,
-                count,
-                header: Some(Self::retry_after(retry_after)),
-            },
+        let (kind, header) = match error {
+            ClerkError::RateLimited { retry_after } => {
+                let kind = ProblemType {
+                    status: StatusCode::SERVICE_UNAVAILABLE,
+                    code: "clerk_rate_limited",
+                    title: "Clerk is rate limiting",
+                };
+                (kind, Some(Self::retry_after_header(retry_after)))
+            }
             ClerkError::NoAnswer(_)
             | ClerkError::Failed { .. }
             | ClerkError::Refused(_)
-            | ClerkError::Unreadable(_) => Self {
-                status: StatusCode::BAD_GATEWAY,
-                code: "clerk_failed",
-                title: "Clerk failed",
-                detail,
-                hint,
-                count,
-                header: None,
-            },
+            | ClerkError::Unreadable(_) => {
+                let kind = ProblemType {
+                    status: StatusCode::BAD_GATEWAY,
+                    code: "clerk_failed",
+                    title: "Clerk failed",
+                };
+                (kind, None)
+            }
+        };
+        Self {
+            kind,
+            detail,
+            hint,
+            count: Some(Count::UpstreamError(Service::Clerk)),
+            header,
         }
     }
 }

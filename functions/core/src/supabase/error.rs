@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use crate::{
     log::{Count, Service},
-    problem::Problem,
+    problem::{Problem, ProblemType},
     upstream::{Answer, NoAnswer, RetryableError},
 };
 
@@ -129,28 +129,32 @@ impl From<SupabaseError> for Problem {
     fn from(error: SupabaseError) -> Self {
         let (detail, hint) = (error.to_string(), error.hint());
         match error {
-            SupabaseError::NotStorable { .. } => Self {
-                status: StatusCode::UNPROCESSABLE_ENTITY,
-                code: "user_not_storable",
-                title: "The user cannot be stored",
-                detail,
-                hint,
-                count: None,
-                header: None,
-            },
+            SupabaseError::NotStorable { .. } => {
+                let kind = ProblemType {
+                    status: StatusCode::UNPROCESSABLE_ENTITY,
+                    code: "user_not_storable",
+                    title: "The user cannot be stored",
+                };
+                Self {
+                    hint,
+                    ..Self::new(kind, detail)
+                }
+            }
             SupabaseError::Busy { .. }
             | SupabaseError::Failed { .. }
             | SupabaseError::NoAnswer(_)
             | SupabaseError::NotMigrated { .. }
             | SupabaseError::Refused { .. }
             | SupabaseError::Unreadable(_) => Self {
-                status: StatusCode::SERVICE_UNAVAILABLE,
-                code: "supabase_failed",
-                title: "The database is not available",
+                kind: ProblemType {
+                    status: StatusCode::SERVICE_UNAVAILABLE,
+                    code: "supabase_failed",
+                    title: "The database is not available",
+                },
                 detail,
                 hint,
                 count: Some(Count::UpstreamError(Service::Supabase)),
-                header: Some(Self::retry_after(error.retry_after())),
+                header: Some(Self::retry_after_header(error.retry_after())),
             },
         }
     }

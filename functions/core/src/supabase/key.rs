@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use crate::{
     config::{Unset, Variable},
-    upstream::{bearer, secret_header},
+    secret::{bearer, secret_header},
 };
 
 /// `SUPABASE_SECRET_KEY`, or the name of the older kind of key.
@@ -72,7 +72,8 @@ fn legacy_role(jwt: &str) -> Option<String> {
     struct Claims {
         role: String,
     }
-    let claims = BASE64_URL_SAFE_NO_PAD.decode(jwt.split('.').nth(1)?).ok()?;
+    let [_header, claims, _signature] = jwt.split('.').collect::<Vec<_>>().try_into().ok()?;
+    let claims = BASE64_URL_SAFE_NO_PAD.decode(claims).ok()?;
     let claims: Claims = serde_json::from_slice(&claims).ok()?;
     Some(claims.role)
 }
@@ -99,5 +100,7 @@ mod tests {
         );
         assert_eq!(legacy.kind, "service_role");
         assert!(SupabaseKey::parse(anon).unwrap_err().contains("anon key"));
+        let (unsigned, _signature) = service_role.rsplit_once('.').unwrap();
+        assert!(SupabaseKey::parse(unsigned).is_err());
     }
 }

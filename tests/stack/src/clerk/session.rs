@@ -34,7 +34,9 @@ pub fn claims(origin: &str, user_id: &str, changes: &Value) -> Result<Value> {
         "sub": user_id,
         "v": 2,
     });
-    let own = claims.as_object_mut().context("the claims are no object")?;
+    let own = claims
+        .as_object_mut()
+        .context("the claims are not an object")?;
     for (name, value) in changes.as_object().into_iter().flatten() {
         match value {
             Value::Null => own.remove(name),
