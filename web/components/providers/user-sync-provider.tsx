@@ -32,7 +32,7 @@ export type UserSyncProviderProps = {
 }
 
 /** Who has the page open: not known until Clerk has loaded, nobody, or a session. */
-type Visitor = 'unknown' | 'signed out' | `sess_${string}`
+type Visitor = 'unknown' | 'signed out' | Session['id']
 type Provider = { current: Omit<UserSyncProviderProps, 'children'> & ReturnType<UseAuth> }
 
 /** A Clerk session as this page knows it. All providers of a page share it. */
@@ -56,7 +56,7 @@ export function UserSyncProvider({ children, ...props }: UserSyncProviderProps) 
   const { isSignedIn, sessionId, userId } = latest
   const id = isSignedIn && userId && sessionId ? sessionId : undefined
   useEffect(() => (id && userId ? join(id, userId, provider) : undefined), [id, userId])
-  const visitor = (id ?? (isSignedIn === false ? 'signed out' : 'unknown')) as Visitor
+  const visitor: Visitor = id ?? (isSignedIn === false ? 'signed out' : 'unknown')
   return <VisitorContext.Provider value={visitor}>{children}</VisitorContext.Provider>
 }
 
