@@ -42,7 +42,7 @@ fn configured(function: &Entry, set: &[(&str, &str)]) -> Result<String, String> 
 #[test]
 fn all_missing_variables_are_named_at_once() {
     for function in FUNCTIONS {
-        let missing = configured(&function, &[]).unwrap_err();
+        let missing = configured(function, &[]).unwrap_err();
         let missing: Vec<_> = missing.lines().skip(1).map(str::to_owned).collect();
         let required = function.variables.iter();
         let required = required.filter(|variable| variable.unset == Unset::Required);
@@ -68,7 +68,7 @@ fn a_complete_environment_is_accepted() {
         ("CLERK_WEBHOOK_SIGNING_SECRET", two_secrets.as_str()),
     ];
     for function in FUNCTIONS {
-        let uses = configured(&function, &complete).unwrap();
+        let uses = configured(function, &complete).unwrap();
         let supabase = "Supabase at https://abc.supabase.co with a key of the kind sb_secret";
         assert!(uses.starts_with(supabase), "{uses}");
     }

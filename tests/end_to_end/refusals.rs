@@ -6,7 +6,7 @@ use http::{
     header::{AUTHORIZATION, CONTENT_TYPE, COOKIE},
 };
 use serde_json::json;
-use stack::{Answer, Stack};
+use stack::{Answer, FUNCTIONS, Stack};
 
 pub async fn bad_input_is_refused_and_changes_nothing(stack: Stack) -> Result<()> {
     let id = stack.clerk.sign_up(&json!({ "email": "ada@example.com" }));
@@ -59,7 +59,8 @@ async fn page_loads_without_a_session(stack: &Stack) -> Result<()> {
 
 async fn requests_with_another_method(stack: &Stack) -> Result<()> {
     let functions = &stack.functions;
-    for url in [functions.url("user-sync"), functions.url("clerk-webhook")] {
+    for function in FUNCTIONS {
+        let url = functions.url(function.name);
         for method in [Method::GET, Method::PUT, Method::DELETE] {
             let answer = stack.send(method, &url, HeaderMap::new(), "").await?;
             expect_problem(&answer, 405, "method_not_allowed")?;

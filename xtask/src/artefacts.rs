@@ -1,5 +1,5 @@
-//! `cargo xtask vercel` and `cargo xtask sam`: what ships is built by the platform's own tool, tested
-//! as it is, and measured.
+//! `cargo xtask vercel` and `cargo xtask sam`: build with the platform's own tool, test the result,
+//! and measure it.
 
 #![expect(
     clippy::cast_precision_loss,
@@ -18,17 +18,21 @@ use stack::{Log, Stack, Target, clerk::Delivery};
 
 use crate::test::cargo;
 
-/// What is done with what was built.
+/// What to do. Without an option, everything.
 #[derive(Args)]
 pub struct Arguments {
-    /// Only this, and not both
+    /// Do only this part
     #[arg(long, value_enum)]
     only: Option<Part>,
 }
 
 #[derive(Clone, Copy, PartialEq, ValueEnum)]
 enum Part {
+    /// Check the template (of SAM)
+    Template,
+    /// Build, and run the tests on the result
     Tests,
+    /// Build, and measure the result
     Figures,
 }
 
@@ -38,7 +42,7 @@ impl Arguments {
     }
 }
 
-/// Builds as Vercel does, and tests it.
+/// Builds with `vercel build`.
 pub async fn vercel(arguments: Arguments) -> Result<()> {
     if arguments.include(Part::Tests) {
         cargo("test --test end_to_end vercel_build:: -- --ignored")?;
@@ -50,10 +54,12 @@ pub async fn vercel(arguments: Arguments) -> Result<()> {
     Ok(())
 }
 
-/// Checks the template, builds as AWS SAM does, and tests it.
+/// Checks the template, and builds with `sam build`.
 pub async fn sam(arguments: Arguments) -> Result<()> {
-    if arguments.include(Part::Tests) {
+    if arguments.include(Part::Template) {
         stack::check_template()?;
+    }
+    if arguments.include(Part::Tests) {
         cargo("test --test end_to_end sam_build:: -- --ignored")?;
     }
     if arguments.include(Part::Figures) {

@@ -33,7 +33,7 @@ const TRACKS: [Track; 3] = [
         log: Some("vercel.log"),
     },
     Track {
-        commands: &["xtask sam --only tests"],
+        commands: &["xtask sam --only template", "xtask sam --only tests"],
         log: Some("sam.log"),
     },
 ];

@@ -73,7 +73,16 @@ impl History<'_> {
 
     fn sign_up(&mut self) -> Result<()> {
         let clerk = &self.harness.stack.clerk;
-        let id = clerk.sign_up(&json!({ "email": new_address(), "first_name": new("Name") }));
+        // A value in every column, so that a tombstone shows what was not erased.
+        let id = clerk.sign_up(&json!({
+            "email": new_address(),
+            "phone_number": "+15555550100",
+            "username": new("name"),
+            "first_name": new("Name"),
+            "last_name": "Lovelace",
+            "external_id": new("legacy"),
+            "public_metadata": { "plan": "pro" },
+        }));
         self.harness.count(USERS);
         let versions = clerk.history(&id).iter().map(Row::expected).collect();
         self.users.push(User {

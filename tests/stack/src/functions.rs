@@ -9,8 +9,6 @@ mod in_process;
 use std::{collections::BTreeMap, fmt, fs, path::Path, process::Command, sync::Arc};
 
 use anyhow::{Result, bail};
-use clerk_webhook::ClerkWebhook;
-use user_sync::UserSync;
 use user_sync_core::{
     config::Variable,
     function::{self, Function, StartError},
@@ -42,9 +40,9 @@ pub struct Entry {
 pub type LookUp<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// Every function. The tests, the soak and all targets use this table.
-pub const FUNCTIONS: [Entry; 2] = [
-    entry::<UserSync>("user-sync", "/api/user/sync"),
-    entry::<ClerkWebhook>("clerk-webhook", "/api/webhooks/clerk"),
+pub const FUNCTIONS: &[Entry] = &[
+    entry::<user_sync::UserSync>("user-sync", "/api/user/sync"),
+    entry::<clerk_webhook::ClerkWebhook>("clerk-webhook", "/api/webhooks/clerk"),
 ];
 
 const fn entry<F: Function>(name: &'static str, route: &'static str) -> Entry {
@@ -153,10 +151,14 @@ impl Functions {
         let mut running = BTreeMap::new();
         if target == Target::VercelDev {
             let all = Arc::new(Running::Executable(vercel_dev(environment, &log).await?));
-            running.extend(FUNCTIONS.map(|function| (function.name, Arc::clone(&all))));
+            running.extend(
+                FUNCTIONS
+                    .iter()
+                    .map(|function| (function.name, Arc::clone(&all))),
+            );
         } else {
             for function in FUNCTIONS {
-                let started = start(target, &function, environment, &log).await?;
+                let started = start(target, function, environment, &log).await?;
                 running.insert(function.name, Arc::new(started));
             }
         }
@@ -174,7 +176,7 @@ impl Functions {
 
     /// The URL of the function with this name.
     pub fn url(&self, name: &str) -> String {
-        let route = FUNCTIONS.into_iter().find(|function| function.name == name);
+        let route = FUNCTIONS.iter().find(|function| function.name == name);
         let route = route.map_or("", |function| function.route);
         format!("{}{route}", self.running[name].url())
     }
@@ -187,7 +189,7 @@ impl Functions {
     /// The footprint of each function so far, in the order of [`FUNCTIONS`].
     pub async fn footprints(&self) -> Result<Vec<(&'static str, Footprint)>> {
         let mut footprints = Vec::new();
-        for Entry { name, .. } in FUNCTIONS {
+        for &Entry { name, .. } in FUNCTIONS {
             footprints.push((name, self.running[name].footprint().await?));
         }
         Ok(footprints)
