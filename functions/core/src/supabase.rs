@@ -135,7 +135,8 @@ impl Supabase {
         let url = url?;
         Some(Self {
             http: http.clone(),
-            rest: Postgrest::new(format!("{url}/rest/v1")),
+            // Without its name PostgREST takes the first schema that a project exposes.
+            rest: Postgrest::new(format!("{url}/rest/v1")).schema("public"),
             url,
             key: key?,
         })
@@ -230,11 +231,15 @@ impl Supabase {
         let arguments = serde_json::to_string(arguments)
             .map_err(|error| SupabaseError::Unreadable(error.to_string()))?;
         with_retries(deadline, || async {
-            let request = self.rest.rpc(function, arguments.as_str()).build();
-            let request = request.headers(self.key.headers().clone());
+            let request = self.request(function, &arguments);
             read(&self.http.send(request, deadline).await?)
         })
         .await
+    }
+
+    fn request(&self, function: &str, arguments: &str) -> reqwest::RequestBuilder {
+        let request = self.rest.rpc(function, arguments).build();
+        request.headers(self.key.headers().clone())
     }
 }
 
@@ -258,4 +263,24 @@ fn read<T: DeserializeOwned>(answer: &Answer) -> Result<T, SupabaseError> {
         &answer.body
     };
     serde_json::from_slice(body).map_err(|error| SupabaseError::Unreadable(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_names_the_schema_of_its_function() {
+        let look_up = |name: &str| match name {
+            "SUPABASE_URL" => Some("https://example.supabase.co".to_owned()),
+            "SUPABASE_SECRET_KEY" => Some("sb_secret_1234567890".to_owned()),
+            _ => None,
+        };
+        let http = HttpClient::new().unwrap();
+        let supabase =
+            Variables::read(&look_up, |variables| Supabase::configure(variables, &http)).unwrap();
+        let request = supabase.request("user_sync_status", "{}").build().unwrap();
+        assert_eq!(request.headers()["content-profile"], "public");
+        assert_eq!(request.url().path(), "/rest/v1/rpc/user_sync_status");
+    }
 }

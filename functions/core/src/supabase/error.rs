@@ -21,7 +21,7 @@ pub enum SupabaseError {
         /// PostgreSQL's message is left out, because it quotes the data.
         sqlstate: String,
     },
-    /// A deadlock, a restart or an overload. The caller tries again later.
+    /// A deadlock, a time-out, a restart or an overload. The caller tries again later.
     #[error("Supabase cannot answer now ({code}, status {status})")]
     Busy {
         /// PostgREST's code or PostgreSQL's SQLSTATE; `none` if a proxy answered.
@@ -163,7 +163,10 @@ impl From<SupabaseError> for Problem {
 impl RetryableError for SupabaseError {
     fn is_retryable(&self) -> bool {
         match self {
-            Self::Busy { .. } | Self::NoAnswer(_) => true,
+            // The statement waited for seconds already, for a lock (55P03) or until its own time-out
+            // (57014). Repeated at once, such statements would use up the connections of the API.
+            Self::Busy { code, .. } => !matches!(code.as_str(), "55P03" | "57014"),
+            Self::NoAnswer(_) => true,
             Self::NotStorable { .. }
             | Self::Failed { .. }
             | Self::NotMigrated { .. }
@@ -205,6 +208,8 @@ mod tests {
             (500, r#"{"code":"40001"}"#, true),
             (500, r#"{"code":"40P01"}"#, true),
             (409, r#"{"code":"23505"}"#, true),
+            (500, r#"{"code":"55P03"}"#, false),
+            (500, r#"{"code":"57014"}"#, false),
             (503, r#"{"code":"PGRST001"}"#, true),
             (503, r#"{"code":"PGRST002"}"#, true),
             (504, r#"{"code":"PGRST003"}"#, true),
