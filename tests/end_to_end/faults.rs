@@ -104,6 +104,28 @@ pub async fn answer_lost_after_the_write(stack: Stack) -> Result<()> {
     orphan.load_page().await?.expect(200, "status", "present")
 }
 
+pub async fn user_locked(stack: Stack) -> Result<()> {
+    let orphan = Orphan::sign_up(&stack)?;
+    orphan
+        .deliver_webhook()
+        .await?
+        .expect(200, "outcome", "created")?;
+    let id = &orphan.event.user_id;
+    stack.clerk.update(id, &json!({ "first_name": "Ada" }))?;
+    let event = stack.clerk.last_event_of(id)?;
+    let (calls, _) = stack.calls_about(id);
+    let lock = stack.hold_user(id).await?;
+    let answer = stack.deliver(&event).await?;
+    answer.expect(503, "code", "supabase_failed")?;
+    // Repeated at once, such calls would use up the connections of the API.
+    ensure!(stack.calls_about(id).0 == calls + 1, "it was repeated");
+    // A page load that finds nothing to do does not wait.
+    orphan.load_page().await?.expect(200, "status", "present")?;
+    drop(lock);
+    let answer = stack.deliver(&event).await?;
+    answer.expect(200, "outcome", "updated")
+}
+
 pub async fn clerk_down(stack: Stack) -> Result<()> {
     for fault in [Fault::ServerError, Fault::HangUp] {
         let orphan = Orphan::sign_up(&stack)?;

@@ -59,6 +59,7 @@ const SCENARIOS: &[(&str, Scenario)] = &[
     scenario!(Own faults::database_down),
     scenario!(Own faults::supabase_silent),
     scenario!(Own faults::answer_lost_after_the_write),
+    scenario!(Own faults::user_locked),
     scenario!(Own faults::clerk_down),
     scenario!(Own faults::clerk_slow),
     scenario!(Own faults::clerk_rate_limiting),

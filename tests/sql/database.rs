@@ -1,4 +1,5 @@
-//! A database under test. Only this module knows the columns of `public.users` and of the ledger.
+//! A database under test. Only this module knows the columns of `public.users`, of the state and of
+//! the ledger.
 
 use futures_util::future::{join_all, try_join_all};
 use serde_json::Value;
@@ -11,13 +12,16 @@ pub struct Database {
     client: Client,
 }
 
-/// The last sync of a user.
+/// When and by which source a user was last confirmed.
 #[derive(Debug, PartialEq)]
-pub struct LastSync {
-    /// Microseconds since 1970; nothing while the row is in doubt.
-    pub at: Option<i64>,
-    pub source: Option<String>,
+pub struct Confirmation {
+    /// Microseconds since 1970.
+    pub at: i64,
+    pub source: String,
 }
+
+/// A write: a user, and the id of its event, or none for a page load.
+pub type Write = (Value, Option<String>);
 
 impl Database {
     pub async fn start() -> Self {
@@ -36,15 +40,34 @@ impl Database {
         self.client.batch_execute(sql).await.unwrap();
     }
 
+    /// Runs a statement as the owner of the state, also inside of a transaction.
+    pub async fn run_as_owner(&self, sql: &str) {
+        let sql = format!("reset role; {sql}; set role service_role");
+        self.run(&sql).await;
+    }
+
     /// Evaluates an SQL expression.
     pub async fn ask(&self, expression: &str) -> String {
         let sql = format!("select ({expression})::text");
         self.client.query_one(&sql, &[]).await.unwrap().get(0)
     }
 
-    /// Writes a user for a page load, and returns the outcome.
+    /// Evaluates an SQL expression as the owner of the state.
+    pub async fn ask_as_owner(&self, expression: &str) -> String {
+        let client = self.postgres.connect().await.unwrap();
+        let sql = format!("select ({expression})::text");
+        client.query_one(&sql, &[]).await.unwrap().get(0)
+    }
+
+    /// Looks at a user and writes them for a page load, and returns the outcome.
     pub async fn page_load(&self, user: &Value) -> String {
         outcome(&self.apply(user, None).await.unwrap())
+    }
+
+    /// Writes a user for a page load that looked at this time, and returns the outcome.
+    pub async fn page_load_since(&self, looked_at: &str, user: &Value) -> String {
+        let answer = apply(&self.client, user, None, Some(looked_at)).await;
+        outcome(&answer.unwrap())
     }
 
     /// Writes a user for a webhook, and returns the outcome.
@@ -66,7 +89,7 @@ impl Database {
         user: &Value,
         event_id: Option<&str>,
     ) -> Result<Value, tokio_postgres::Error> {
-        apply(&self.client, user, event_id).await
+        apply_now(&self.client, user, event_id).await
     }
 
     /// Rejects an event.
@@ -78,7 +101,7 @@ impl Database {
 
     /// Makes all these writes at once, each on its own connection, and returns their outcomes. If
     /// PostgreSQL ends one of two conflicting writes, it is made again, as the functions do.
-    pub async fn write_at_once(&self, writes: Vec<(Value, Option<String>)>) -> Vec<String> {
+    pub async fn write_at_once(&self, writes: Vec<Write>) -> Vec<String> {
         let clients = writes.iter().map(|_| service_role(&self.postgres));
         let clients = join_all(clients).await;
         let tasks = writes
@@ -87,7 +110,7 @@ impl Database {
             .map(|((user, event_id), client)| {
                 tokio::spawn(async move {
                     loop {
-                        match apply(&client, &user, event_id.as_deref()).await {
+                        match apply_now(&client, &user, event_id.as_deref()).await {
                             Ok(answer) => return outcome(&answer),
                             Err(error) => {
                                 let code = error.code().unwrap().code();
@@ -100,50 +123,71 @@ impl Database {
         try_join_all(tasks.collect::<Vec<_>>()).await.unwrap()
     }
 
-    pub async fn status(&self, id: &str, changed_at: Option<i64>, max_age: Option<i64>) -> String {
-        let sql = "select public.user_sync_status($1, $2, $3)";
+    /// What `user_sync_status` says.
+    pub async fn look(&self, id: &str, changed_at: Option<i64>, max_age: Option<i64>) -> Value {
+        let sql = "select public.user_sync_status($1, $2, $3)::text";
         let arguments: [&(dyn ToSql + Sync); 3] = [&id, &changed_at, &max_age];
-        let row = self.client.query_one(sql, &arguments).await;
-        row.unwrap().get(0)
+        let row = self.client.query_one(sql, &arguments).await.unwrap();
+        serde_json::from_str(row.get(0)).unwrap()
     }
 
-    /// A user's row in `public.users`, without the columns of [`LastSync`].
+    pub async fn status(&self, id: &str, changed_at: Option<i64>, max_age: Option<i64>) -> String {
+        let look = self.look(id, changed_at, max_age).await;
+        look["status"].as_str().unwrap().to_owned()
+    }
+
+    /// When a look begins, by the database's clock.
+    pub async fn looked_at(&self) -> String {
+        let look = self.look("user_of_nobody", None, None).await;
+        look["looked_at"].as_str().unwrap().to_owned()
+    }
+
+    /// A user's row in `public.users`.
     pub async fn row(&self, id: &str) -> Option<Value> {
-        let sql = "select (to_jsonb(u) - 'synced_at' - 'sync_source')::text
-            from public.users as u where id = $1";
+        let sql = "select to_jsonb(u)::text from public.users as u where id = $1";
         let row = self.client.query_opt(sql, &[&id]).await.unwrap()?;
         Some(serde_json::from_str(row.get(0)).unwrap())
     }
 
-    pub async fn last_sync(&self, id: &str) -> LastSync {
-        let sql = "select (extract(epoch from synced_at) * 1000000)::bigint, sync_source
-            from public.users where id = $1";
-        let row = self.client.query_one(sql, &[&id]).await.unwrap();
-        LastSync {
+    /// Deletes a user's row, as a restore of the app's table would.
+    pub async fn lose_row(&self, id: &str) {
+        let sql = format!("delete from public.users where id = '{id}'");
+        self.run_as_owner(&sql).await;
+    }
+
+    pub async fn confirmation(&self, id: &str) -> Confirmation {
+        let client = self.postgres.connect().await.unwrap();
+        let sql = "select (extract(epoch from confirmed_at) * 1000000)::bigint, confirmed_by::text
+            from user_sync.users where id = $1";
+        let row = client.query_one(sql, &[&id]).await.unwrap();
+        Confirmation {
             at: row.get(0),
             source: row.get(1),
         }
     }
 
-    pub async fn put_in_doubt(&self, id: &str) {
-        let sql = "update public.users set synced_at = null where id = $1";
-        assert_eq!(self.client.execute(sql, &[&id]).await.unwrap(), 1);
-    }
-
     /// The outcomes in the ledger for a user, oldest first.
     pub async fn ledger(&self, id: &str) -> Vec<String> {
-        let sql = "select outcome from public.user_sync_events where user_id = $1 order by number";
-        let rows = self.client.query(sql, &[&id]).await.unwrap();
+        let client = self.postgres.connect().await.unwrap();
+        let sql = "select outcome::text from user_sync.events where user_id = $1 order by number";
+        let rows = client.query(sql, &[&id]).await.unwrap();
         rows.iter().map(|row| row.get(0)).collect()
     }
 
-    /// Changes the time of the ledger's last entry to an SQL expression.
-    pub async fn date_last_entry(&self, time: &str) {
-        let sql = format!(
-            "update public.user_sync_events set recorded_at = {time}
-            where number = (select max(number) from public.user_sync_events)"
-        );
-        assert_eq!(self.client.execute(&sql, &[]).await.unwrap(), 1);
+    /// The number of the ledger's last entry, 0 if there is none.
+    pub async fn last_entry(&self) -> i64 {
+        self.run("reset role").await;
+        let sql = "select coalesce(max(number), 0) from user_sync.events";
+        let number = self.client.query_one(sql, &[]).await.unwrap().get(0);
+        self.run("set role service_role").await;
+        number
+    }
+
+    /// Changes the time of the entries after this one to an SQL expression.
+    pub async fn date_entries_after(&self, number: i64, time: &str) {
+        let sql =
+            format!("update user_sync.events set recorded_at = {time} where number > {number}");
+        self.run_as_owner(&sql).await;
     }
 }
 
@@ -153,10 +197,23 @@ async fn service_role(postgres: &Postgres) -> Client {
     client
 }
 
+/// Writes a user. A page load looks first, as it does in the functions.
+async fn apply_now(
+    client: &Client,
+    user: &Value,
+    event_id: Option<&str>,
+) -> Result<Value, tokio_postgres::Error> {
+    let sql = "select public.user_sync_status('user_1') ->> 'looked_at'";
+    let looked_at: String = client.query_one(sql, &[]).await?.get(0);
+    let looked_at = event_id.is_none().then_some(looked_at);
+    apply(client, user, event_id, looked_at.as_deref()).await
+}
+
 async fn apply(
     client: &Client,
     user: &Value,
     event_id: Option<&str>,
+    looked_at: Option<&str>,
 ) -> Result<Value, tokio_postgres::Error> {
     let source = event_id.map_or("page_load", |_| "webhook");
     let webhook_type = if user["deleted"] == true {
@@ -165,14 +222,16 @@ async fn apply(
         "user.updated"
     };
     let event_type = event_id.map(|_| webhook_type);
-    let sql = "select public.user_sync_apply($1::text::jsonb, $2, $3, $4, $5)::text";
+    let sql = "select public.user_sync_apply(
+        $1::text::jsonb, $2, $3, $4, $5, $6::text::timestamptz)::text";
     let event_at = 1_763_000_999_000_i64;
-    let arguments: [&(dyn ToSql + Sync); 5] = [
+    let arguments: [&(dyn ToSql + Sync); 6] = [
         &user.to_string(),
         &source,
         &event_id,
         &event_type,
         &event_at,
+        &looked_at,
     ];
     let row = client.query_one(sql, &arguments).await?;
     Ok(serde_json::from_str(row.get(0)).unwrap())

@@ -8,22 +8,22 @@ use crate::{T, database::Database, deletion, user};
 
 const TABLE: &str = "tests/profiles.sql";
 const MAPPING: &str = "supabase/examples/profiles.sql";
-const RULES: &str = "supabase/migrations/20261123000001_user_sync.sql";
-const HEALTH: &str = "supabase/migrations/20261124000000_user_sync_health.sql";
+const RULES: &str = "supabase/migrations/20261125000000_user_sync.sql";
+const HEALTH: &str = "supabase/migrations/20261125000002_user_sync_health.sql";
 
 /// A database whose users are in `public.profiles`.
 pub async fn start() -> Database {
     let postgres = Postgres::start(Log::default()).await.unwrap();
-    for file in [TABLE, MAPPING, RULES, HEALTH] {
+    for file in [TABLE, RULES, MAPPING, HEALTH] {
         postgres.run_sql(file).await.unwrap();
     }
     Database::on(postgres).await
 }
 
 impl Database {
-    async fn profile(&self, id: &str) -> Value {
+    pub async fn profile(&self, id: &str) -> Value {
         let profile = "select to_jsonb(p) from public.profiles as p where clerk_user_id";
-        let profile = self.ask(&format!("{profile} = '{id}'")).await;
+        let profile = self.ask_as_owner(&format!("{profile} = '{id}'")).await;
         serde_json::from_str(&profile).unwrap()
     }
 
@@ -82,11 +82,14 @@ async fn the_rules_hold_on_profiles_too() {
         assert_eq!(database.event(id, &deletion(id)).await, "deleted");
         let revival = user(id, T + 5_000_000, "Ghost");
         assert_eq!(database.page_load(&revival).await, "deleted");
-        let tombstone = database.profile(id).await;
-        assert_eq!(tombstone["email"], format!("{id}@no-email.invalid"));
-        assert_eq!(tombstone["full_name"], Value::Null);
         assert_eq!(database.status(id, None, None).await, "deleted");
     }
+    let tombstone = database.profile("user_1").await;
+    assert_eq!(tombstone["email"], "user_1@no-email.invalid");
+    assert_eq!(tombstone["full_name"], Value::Null);
+    // A user who was never seen gets no row.
+    let profiles = "select count(*) from public.profiles";
+    assert_eq!(database.ask_as_owner(profiles).await, "2");
     assert_eq!(
         database.claim("user_2", T, "user_1@example.com").await,
         json!([])
@@ -171,9 +174,9 @@ async fn a_user_with_a_new_address_loses_nothing_to_the_next_owner_of_the_old_on
             let profile = database.profile(&format!("user_{n}")).await;
             assert_eq!(profile["email"], format!("own-{n}@example.com"));
         }
-        let again = "delete from public.profiles where clerk_user_id <> 'user_old'";
-        let postgres = database.postgres.connect().await.unwrap();
-        postgres.batch_execute(again).await.unwrap();
+        let again = "delete from public.profiles where clerk_user_id <> 'user_old';
+            delete from user_sync.users";
+        database.run_as_owner(again).await;
     }
 }
 
@@ -193,8 +196,8 @@ async fn the_mapping_runs_twice_and_over_the_stock_migrations() {
     assert_eq!(database.profile("user_1").await["full_name"], "Ada");
     client.batch_execute("set role anon").await.unwrap();
     for call in [
-        "select public.user_sync_row('{}')",
-        "select public.user_sync_no_email('user_1')",
+        "select user_sync.write_row('{}')",
+        "select user_sync.no_email('user_1')",
     ] {
         let refusal = client.batch_execute(call).await.unwrap_err();
         assert_eq!(refusal.code(), Some(&SqlState::INSUFFICIENT_PRIVILEGE));

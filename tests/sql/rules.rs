@@ -1,10 +1,12 @@
 //! The rules of the database contract.
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 use stack::{Log, Postgres};
 use tokio_postgres::error::SqlState;
 
-use crate::{T, database::Database, deletion, user};
+use crate::{T, database::Database, deletion, profiles, user};
 
 #[tokio::test]
 async fn a_user_becomes_a_row_without_private_fields() {
@@ -32,9 +34,7 @@ async fn a_user_becomes_a_row_without_private_fields() {
             "deleted_at": null,
         })
     );
-    let last_sync = database.last_sync("user_1").await;
-    assert!(last_sync.at.is_some());
-    assert_eq!(last_sync.source.as_deref(), Some("page_load"));
+    assert_eq!(database.confirmation("user_1").await.source, "page_load");
 }
 
 #[tokio::test]
@@ -74,7 +74,7 @@ async fn two_versions_of_one_millisecond_are_in_doubt_until_a_page_load_changes_
     assert_eq!(database.event("msg_3", &other).await, "unchanged");
     assert_eq!(database.status("user_1", None, None).await, "in_doubt");
     assert_eq!(database.page_load(&one).await, "updated");
-    // The page load may have read the user between the two changes.
+    // Each version came last once: from now on the user is in doubt.
     assert_eq!(database.status("user_1", None, None).await, "in_doubt");
     assert_eq!(database.page_load(&one).await, "unchanged");
     assert_eq!(database.status("user_1", None, None).await, "present");
@@ -88,17 +88,139 @@ async fn two_versions_of_one_millisecond_are_in_doubt_until_a_page_load_changes_
 }
 
 #[tokio::test]
+async fn only_who_read_clerk_after_a_doubt_arose_ends_it() {
+    let database = Database::start().await;
+    let [one, other] = ["one", "other"].map(|name| user("user_1", T, name));
+    database.event("msg_1", &one).await;
+    // Two page loads read the first version, and then comes the second one of that millisecond.
+    let before = database.looked_at().await;
+    assert_eq!(database.event("msg_2", &other).await, "updated");
+    assert_eq!(database.page_load_since(&before, &one).await, "updated");
+    assert_eq!(database.page_load_since(&before, &one).await, "unchanged");
+    assert_eq!(database.status("user_1", None, None).await, "in_doubt");
+    let confirmation = database.confirmation("user_1").await;
+    // Nor does a source end it that does not say when it read.
+    database.reconcile(&one).await;
+    assert_eq!(database.status("user_1", None, None).await, "in_doubt");
+    assert_eq!(database.confirmation("user_1").await, confirmation);
+
+    assert_eq!(database.page_load(&other).await, "updated");
+    assert_eq!(database.page_load(&other).await, "unchanged");
+    assert_eq!(database.status("user_1", None, None).await, "present");
+    assert!(database.confirmation("user_1").await.at > confirmation.at);
+}
+
+#[tokio::test]
+async fn a_row_that_is_gone_is_missing_and_comes_back() {
+    let database = Database::start().await;
+    let first = user("user_1", T, "Ada");
+    database.event("msg_1", &first).await;
+    database.lose_row("user_1").await;
+    assert_eq!(database.status("user_1", None, None).await, "missing");
+    // An older version does not make it again: the state knows a newer one.
+    let older = user("user_1", T - 1, "older");
+    assert_eq!(database.event("msg_2", &older).await, "stale");
+    assert_eq!(database.row("user_1").await, None);
+    let newer = user("user_1", T + 1, "newer");
+    assert_eq!(database.page_load(&newer).await, "created");
+    assert_eq!(database.status("user_1", None, None).await, "present");
+
+    database.event("msg_3", &deletion("user_1")).await;
+    database.lose_row("user_1").await;
+    assert_eq!(database.status("user_1", None, None).await, "deleted");
+    assert_eq!(database.page_load(&newer).await, "deleted");
+    assert_eq!(database.row("user_1").await, None);
+}
+
+#[tokio::test]
+async fn an_equal_version_that_makes_a_row_again_puts_the_user_in_doubt() {
+    let database = Database::start().await;
+    let [one, other] = ["one", "other"].map(|name| user("user_1", T, name));
+    database.event("msg_1", &one).await;
+    database.event("msg_2", &other).await;
+    database.page_load(&other).await;
+    assert_eq!(database.status("user_1", None, None).await, "present");
+    database.lose_row("user_1").await;
+    // The event of the other version, sent again by hand.
+    assert_eq!(database.event("msg_3", &one).await, "created");
+    assert_eq!(database.status("user_1", None, None).await, "in_doubt");
+    assert_eq!(database.page_load(&other).await, "updated");
+    assert_eq!(database.page_load(&other).await, "unchanged");
+    assert_eq!(database.status("user_1", None, None).await, "present");
+}
+
+#[tokio::test]
+async fn a_row_that_was_there_before_is_adopted() {
+    let database = Database::start().await;
+    let sql = "insert into public.users (id, email) values ('user_1', 'old@example.com'),
+        ('user_2', 'user_2@example.com')";
+    database.run_as_owner(sql).await;
+    assert_eq!(database.status("user_1", None, None).await, "in_doubt");
+    assert_eq!(
+        database.page_load(&user("user_1", T, "Ada")).await,
+        "updated"
+    );
+    assert_eq!(database.status("user_1", None, None).await, "present");
+    let row = database.row("user_1").await.unwrap();
+    assert_eq!(row["email"], "user_1@example.com");
+    // Deleted before any other source told of the user: the row is erased, and not removed.
+    database.event("msg_1", &deletion("user_2")).await;
+    assert_eq!(database.row("user_2").await.unwrap()["email"], Value::Null);
+    assert_eq!(database.status("user_2", None, None).await, "deleted");
+}
+
+#[tokio::test]
+async fn a_restored_row_of_a_deleted_user_is_erased_by_the_next_deletion() {
+    let database = Database::start().await;
+    database.page_load(&user("user_1", T, "Ada")).await;
+    database.event("msg_1", &deletion("user_1")).await;
+    let restored = "update public.users set email = 'ada@example.com', deleted_at = null";
+    database.run_as_owner(restored).await;
+    database.event("msg_2", &deletion("user_1")).await;
+    let row = database.row("user_1").await.unwrap();
+    assert_eq!(row["email"], Value::Null);
+    assert_eq!(row["deleted_at"], "2025-11-13T02:29:59+00:00");
+}
+
+#[tokio::test]
+async fn only_a_webhook_or_a_change_is_in_the_ledger() {
+    let database = Database::start().await;
+    let first = user("user_1", T, "Ada");
+    database.page_load(&first).await;
+    let before = database.confirmation("user_1").await;
+    assert_eq!(database.page_load(&first).await, "unchanged");
+    database.reconcile(&first).await;
+    assert!(database.confirmation("user_1").await.at > before.at);
+    assert_eq!(
+        database.page_load(&user("user_1", T - 1, "older")).await,
+        "stale"
+    );
+    assert_eq!(database.ledger("user_1").await, ["created"]);
+    database.event("msg_1", &first).await;
+    database
+        .event("msg_2", &user("user_1", T - 1, "older"))
+        .await;
+    assert_eq!(
+        database.ledger("user_1").await,
+        ["created", "unchanged", "stale"]
+    );
+    database.event("msg_3", &deletion("user_1")).await;
+    assert_eq!(database.page_load(&first).await, "deleted");
+    assert_eq!(database.ledger("user_1").await.len(), 4);
+}
+
+#[tokio::test]
 async fn a_change_to_any_column_is_an_update_and_no_change_only_confirms() {
     let database = Database::start().await;
     let first = user("user_1", T, "Ada");
     database.page_load(&first).await;
     let row = database.row("user_1").await;
-    let before = database.last_sync("user_1").await;
+    let before = database.confirmation("user_1").await;
     assert_eq!(database.event("msg_1", &first).await, "unchanged");
     assert_eq!(database.row("user_1").await, row);
-    let after = database.last_sync("user_1").await;
+    let after = database.confirmation("user_1").await;
     assert!(after.at > before.at);
-    assert_eq!(after.source.as_deref(), Some("webhook"));
+    assert_eq!(after.source, "webhook");
 
     for (field, value) in [
         ("primary_email_address_id", json!("idn_1")),
@@ -168,14 +290,16 @@ async fn a_deletion_is_final_in_every_order() {
             database.status(id, Some(T + 9_000_000), Some(0)).await,
             "deleted"
         );
-        let row = database.row(id).await.unwrap();
-        assert_eq!(row["deleted_at"], "2025-11-13T02:29:59+00:00");
-        for (column, value) in row.as_object().unwrap() {
-            let is_kept = ["id", "created_at", "updated_at", "deleted_at"];
-            let is_kept = is_kept.contains(&column.as_str());
-            assert!(is_kept || value.is_null(), "{column} is not erased");
-        }
     }
+    let row = database.row("user_1").await.unwrap();
+    assert_eq!(row["deleted_at"], "2025-11-13T02:29:59+00:00");
+    for (column, value) in row.as_object().unwrap() {
+        let is_kept = ["id", "created_at", "updated_at", "deleted_at"];
+        let is_kept = is_kept.contains(&column.as_str());
+        assert!(is_kept || value.is_null(), "{column} is not erased");
+    }
+    // The tombstone of a user who was never seen is in the state only.
+    assert_eq!(database.row("user_2").await, None);
 }
 
 #[tokio::test]
@@ -244,7 +368,7 @@ async fn the_status_says_what_a_page_load_must_do_and_writes_nothing() {
     database.page_load(&user("user_1", T, "Ada")).await;
     let before = (
         database.row("user_1").await,
-        database.last_sync("user_1").await,
+        database.confirmation("user_1").await,
     );
     for (changed_at, max_age, status) in [
         (None, None, "present"),
@@ -258,13 +382,32 @@ async fn the_status_says_what_a_page_load_must_do_and_writes_nothing() {
     }
     let after = (
         database.row("user_1").await,
-        database.last_sync("user_1").await,
+        database.confirmation("user_1").await,
     );
     assert_eq!(after, before);
     assert_eq!(database.ledger("user_1").await, ["created"]);
 
-    database.put_in_doubt("user_1").await;
+    let other = user("user_1", T, "same millisecond");
+    assert_eq!(database.page_load(&other).await, "updated");
     assert_eq!(database.status("user_1", None, None).await, "in_doubt");
+}
+
+#[tokio::test]
+async fn a_write_gives_up_when_somebody_holds_the_user_for_two_seconds() {
+    let database = Database::start().await;
+    let first = user("user_1", T, "Ada");
+    database.page_load(&first).await;
+    let client = database.postgres.connect().await.unwrap();
+    let hold = "begin; select from user_sync.users for update";
+    client.batch_execute(hold).await.unwrap();
+    let start = Instant::now();
+    let error = database.apply(&first, Some("msg_1")).await.unwrap_err();
+    assert_eq!(error.code(), Some(&SqlState::LOCK_NOT_AVAILABLE));
+    assert!(start.elapsed() >= Duration::from_secs(2));
+    // A look does not wait.
+    assert_eq!(database.status("user_1", None, None).await, "present");
+    client.batch_execute("rollback").await.unwrap();
+    assert_eq!(database.event("msg_1", &first).await, "unchanged");
 }
 
 #[tokio::test]
@@ -321,9 +464,13 @@ async fn a_deletion_at_the_same_time_as_other_writes_is_final() {
         let mut writes: Vec<_> = (0..16).map(version).collect();
         writes.insert(8, (deletion(&id), Some(format!("msg_{round}"))));
         database.write_at_once(writes).await;
-        let row = database.row(&id).await.unwrap();
-        assert!(row["deleted_at"].is_string(), "round {round}: {row}");
-        assert_eq!(row["first_name"], Value::Null, "round {round}");
+        let status = database.status(&id, None, None).await;
+        assert_eq!(status, "deleted", "round {round}");
+        // If the deletion came first, there is no row.
+        if let Some(row) = database.row(&id).await {
+            assert!(row["deleted_at"].is_string(), "round {round}: {row}");
+            assert_eq!(row["first_name"], Value::Null, "round {round}");
+        }
     }
 }
 
@@ -333,16 +480,149 @@ async fn the_migrations_run_twice_and_keep_the_data() {
     database.page_load(&user("user_1", T, "Ada")).await;
     let before = (
         database.row("user_1").await,
-        database.last_sync("user_1").await,
+        database.confirmation("user_1").await,
     );
     database.postgres.migrate().await.unwrap();
     let after = (
         database.row("user_1").await,
-        database.last_sync("user_1").await,
+        database.confirmation("user_1").await,
     );
     assert_eq!(after, before);
     assert_eq!(
         database.page_load(&user("user_1", T, "Ada")).await,
+        "unchanged"
+    );
+}
+
+#[tokio::test]
+async fn what_an_operator_has_granted_or_changed_stays_when_the_migrations_run_again() {
+    let database = Database::start().await;
+    let own = r#"
+        grant usage on schema user_sync to authenticated;
+        grant select on user_sync.users to authenticated;
+        grant execute on function public.user_sync_health to authenticated;
+        grant update (username) on public.users to authenticated;
+        drop policy "a signed-in user reads their own row" on public.users;
+        create policy "everybody reads" on public.users for select to authenticated using (true);
+    "#;
+    database.run_as_owner(own).await;
+    database.postgres.migrate().await.unwrap();
+    for (is_so, question) in [
+        (
+            "true",
+            "has_schema_privilege('authenticated', 'user_sync', 'usage')",
+        ),
+        (
+            "true",
+            "has_table_privilege('authenticated', 'user_sync.users', 'select')",
+        ),
+        (
+            "true",
+            "has_function_privilege('authenticated', 'public.user_sync_health()', 'execute')",
+        ),
+        (
+            "true",
+            "has_column_privilege('authenticated', 'public.users', 'username', 'update')",
+        ),
+        (
+            "false",
+            "has_function_privilege('authenticated', 'public.user_sync_prune(interval)', 'execute')",
+        ),
+        (
+            "everybody reads",
+            "(select string_agg(policyname, ', ') from pg_policies where tablename = 'users')",
+        ),
+    ] {
+        assert_eq!(database.ask_as_owner(question).await, is_so, "{question}");
+    }
+}
+
+#[tokio::test]
+async fn the_stock_mapping_does_not_replace_one_of_your_own() {
+    let database = profiles::start().await;
+    let error = format!("{:?}", database.postgres.migrate().await.unwrap_err());
+    assert!(
+        error.contains("user sync is mapped to another table already"),
+        "{error}"
+    );
+    assert_eq!(
+        database.page_load(&user("user_1", T, "Ada")).await,
+        "created"
+    );
+    assert_eq!(database.profile("user_1").await["full_name"], "Ada");
+}
+
+#[tokio::test]
+async fn confirmations_say_who_is_in_the_table_and_who_is_in_doubt() {
+    let database = Database::start().await;
+    let confirmations = "public.user_sync_confirmations(
+        array['user_1', 'user_2', 'user_3', 'user_4', null])";
+    database.event("msg_1", &user("user_1", T, "Ada")).await;
+    database.page_load(&user("user_2", T, "one")).await;
+    database.page_load(&user("user_2", T, "other")).await;
+    database.event("msg_2", &deletion("user_3")).await;
+    let all: Value = serde_json::from_str(&database.ask(confirmations).await).unwrap();
+    for (id, has_row, source, in_doubt, deleted_at) in [
+        ("user_1", true, json!("webhook"), false, Value::Null),
+        ("user_2", true, json!("page_load"), true, Value::Null),
+        (
+            "user_3",
+            false,
+            json!("webhook"),
+            false,
+            json!("2025-11-13T02:29:59+00:00"),
+        ),
+        ("user_4", false, Value::Null, true, Value::Null),
+    ] {
+        let one = &all[id];
+        assert_eq!(one["has_row"], has_row, "{id}: {one}");
+        assert_eq!(one["confirmed_by"], source, "{id}: {one}");
+        assert_eq!(one["confirmed_at"].is_string(), source.is_string(), "{id}");
+        assert_eq!(one["in_doubt"], in_doubt, "{id}: {one}");
+        assert_eq!(one["deleted_at"], deleted_at, "{id}: {one}");
+    }
+    assert_eq!(all.as_object().unwrap().len(), 4);
+}
+
+#[tokio::test]
+async fn the_ledger_is_pruned_but_not_of_what_is_still_needed() {
+    let database = Database::start().await;
+    for too_short in ["30 days", "30 days 23:59:59", "1 month", "0", "-1 year"] {
+        let sql = format!("select public.user_sync_prune('{too_short}')");
+        let client = database.postgres.connect().await.unwrap();
+        let error = client.batch_execute(&sql).await.unwrap_err();
+        let code = error.code();
+        assert_eq!(
+            code,
+            Some(&SqlState::INVALID_PARAMETER_VALUE),
+            "{too_short}"
+        );
+    }
+    for (number, age) in ["32 days", "31 days 1 minute", "30 days 23 hours", "1 day"]
+        .into_iter()
+        .enumerate()
+    {
+        let before = database.last_entry().await;
+        let id = format!("user_{number}");
+        database
+            .event(&format!("msg_{number}"), &user(&id, T, "Ada"))
+            .await;
+        database.reject(&format!("rejected_{number}"), &id).await;
+        let time = format!("now() - interval '{age}'");
+        database.date_entries_after(before, &time).await;
+    }
+    assert_eq!(database.ask("public.user_sync_prune('31 days')").await, "4");
+    assert_eq!(database.ask("public.user_sync_prune('31 days')").await, "0");
+    assert_eq!(database.ledger("user_1").await, Vec::<String>::new());
+    assert_eq!(database.ledger("user_2").await, ["created", "rejected"]);
+    // The last of each source stays, of any age.
+    database
+        .date_entries_after(0, "now() - interval '2 years'")
+        .await;
+    assert_eq!(database.ask("public.user_sync_prune('31 days')").await, "2");
+    // A replayed event whose receipt is gone changes nothing.
+    assert_eq!(
+        database.event("msg_0", &user("user_0", T, "Ada")).await,
         "unchanged"
     );
 }
@@ -367,16 +647,31 @@ async fn each_role_has_only_the_privileges_it_needs() {
     database.page_load(&user("user_1", T, "Ada")).await;
     database.page_load(&user("user_2", T, "Bob")).await;
     let client = database.postgres.connect().await.unwrap();
-    let calls = [
-        "select public.user_sync_row('{}')",
-        "select public.user_sync_find('user_1')",
-        "select public.user_sync_store('{}', 'page_load')",
-        "select public.user_sync_doubt('user_1')",
-        "select public.user_sync_erase('user_1', now(), 'page_load')",
+    let state = [
+        "select user_sync.row_exists('user_1')",
+        "select user_sync.write_row('{}')",
+        "select user_sync.erase_row('user_1', now())",
+        "select user_sync.primary_of('[]', '1')",
+        "call user_sync.restrict_new_function('public.user_sync_apply')",
+        "select from user_sync.users",
+        "update user_sync.users set in_doubt_since = null",
+        "delete from user_sync.users",
+        "select from user_sync.events",
+        "delete from user_sync.events",
+    ];
+    client.batch_execute("set role service_role").await.unwrap();
+    for call in state {
+        let refusal = client.batch_execute(call).await.unwrap_err();
+        let code = refusal.code();
+        assert_eq!(code, Some(&SqlState::INSUFFICIENT_PRIVILEGE), "{call}");
+    }
+    let entry_points = [
         "select public.user_sync_status('user_1')",
         "select public.user_sync_apply('{}', 'page_load')",
         "select public.user_sync_reject('a', 'b', 'c', 'd')",
-        "select from public.user_sync_events",
+        "select public.user_sync_confirmations('{user_1}')",
+        "select public.user_sync_prune('31 days')",
+        "select public.user_sync_health()",
         "insert into public.users (id) values ('user_3')",
         "update public.users set email = null",
         "delete from public.users",
@@ -390,7 +685,7 @@ async fn each_role_has_only_the_privileges_it_needs() {
             .batch_execute(r#"set request.jwt.claims = '{"sub":"user_1"}'"#)
             .await
             .unwrap();
-        for call in calls {
+        for call in state.into_iter().chain(entry_points) {
             let code = client
                 .batch_execute(call)
                 .await

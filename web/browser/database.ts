@@ -5,31 +5,27 @@ export type Row = { email: string | null; source: string | null; isDeleted: bool
 
 /** The user's row, if there is one. */
 export async function findRow(id: string): Promise<Row | undefined> {
-  const [row] = await request('GET', `users?id=eq.${id}&select=email,sync_source,deleted_at`)
-  return row && { email: row.email, source: row.sync_source, isDeleted: row.deleted_at !== null }
+  const [row] = await request('GET', `users?id=eq.${id}&select=email,deleted_at`)
+  if (!row) return undefined
+  const confirmations = await request('POST', 'rpc/user_sync_confirmations', { clerk_ids: [id] })
+  const source = confirmations[id].confirmed_by
+  return { email: row.email, source, isDeleted: row.deleted_at !== null }
 }
 
 export type Created = { userId: string; source: string; at: Date }
 
 /** Writes into the ledger that these users were created. */
-export async function recordCreated(users: Created[]) {
-  const events = users.map(({ userId, source, at }) => ({
-    user_id: userId,
-    source,
-    outcome: 'created',
-    recorded_at: at,
-  }))
-  await request('POST', 'user_sync_events', events)
+export async function recordCreated(created: Created[]) {
+  const users = created.map(({ userId, source, at }) => ({ user_id: userId, source, at }))
+  await request('POST', 'rpc/test_record_created', { users })
 }
 
 /** Moves the events of this user to this time, and all webhooks since then to just before it. */
 export async function ageEvents(userId: string, at: Date) {
-  await request('PATCH', `user_sync_events?user_id=eq.${userId}`, { recorded_at: at })
-  const webhooks = `user_sync_events?source=eq.webhook&recorded_at=gt.${at.toISOString()}`
-  await request('PATCH', webhooks, { recorded_at: new Date(at.getTime() - 1_000) })
+  await request('POST', 'rpc/test_age_events', { aged_user: userId, aged_to: at })
 }
 
-/** Calls PostgREST with the key of the service. */
+/** Calls PostgREST with the key of the service. The functions `test_…` are in `database.sql`. */
 async function request(method: string, path: string, body?: object) {
   const response = await fetch(`${stack.supabaseUrl}/rest/v1/${path}`, {
     method,

@@ -1,7 +1,8 @@
 import 'server-only'
 
 import { clerkClient } from '@clerk/nextjs/server'
-import { readSupabase, type Source } from './supabase'
+import { type Confirmation, readConfirmations } from './confirmations'
+import type { Source } from './supabase'
 
 export type Member = {
   id: string
@@ -19,13 +20,6 @@ export type MemberState =
   /** In Clerk, but not in the table. */
   | { is: 'orphan' }
 
-type Row = {
-  id: string
-  sync_source: Source | null
-  synced_at: string | null
-  deleted_at: string | null
-}
-
 /** The newest users of Clerk, each with the state of their row. `total` counts all users. */
 export async function readMembers(): Promise<{ members: Member[]; total: number }> {
   const clerk = await clerkClient()
@@ -33,28 +27,18 @@ export async function readMembers(): Promise<{ members: Member[]; total: number 
     limit: 100,
     orderBy: '-created_at',
   })
-  const rows = await readRows(data.map(({ id }) => id))
+  const confirmations = await readConfirmations(data.map(({ id }) => id))
   const members = data.map((user) => {
     const email = user.primaryEmailAddress?.emailAddress ?? null
     const name = user.fullName ?? user.username ?? email ?? user.id
-    return { id: user.id, name, email, state: stateOf(rows.get(user.id)) }
+    return { id: user.id, name, email, state: stateOf(confirmations[user.id]) }
   })
   return { members, total: totalCount }
 }
 
-async function readRows(ids: string[]): Promise<Map<string, Row>> {
-  if (ids.length === 0) return new Map()
-  const query = new URLSearchParams({
-    id: `in.(${ids.join(',')})`,
-    select: 'id,sync_source,synced_at,deleted_at',
-  })
-  const rows = await readSupabase<Row[]>(`users?${query}`)
-  return new Map(rows.map((row) => [row.id, row]))
-}
-
-function stateOf(row: Row | undefined): MemberState {
-  if (!row) return { is: 'orphan' }
-  if (row.deleted_at) return { is: 'deleted', at: row.deleted_at }
-  if (!row.synced_at || !row.sync_source) return { is: 'in_doubt' }
-  return { is: 'synced', source: row.sync_source, at: row.synced_at }
+function stateOf(known: Confirmation | undefined): MemberState {
+  if (known?.deleted_at) return { is: 'deleted', at: known.deleted_at }
+  if (!known?.has_row) return { is: 'orphan' }
+  if (known.in_doubt || !known.confirmed_at || !known.confirmed_by) return { is: 'in_doubt' }
+  return { is: 'synced', source: known.confirmed_by, at: known.confirmed_at }
 }

@@ -2,7 +2,8 @@ import 'server-only'
 
 import { isClerkAPIResponseError } from '@clerk/nextjs/errors'
 import { clerkClient } from '@clerk/nextjs/server'
-import { readSupabase, type Source } from './supabase'
+import { type Confirmation, readConfirmations } from './confirmations'
+import { readSupabase } from './supabase'
 
 /** What both Clerk and the table know about a user. */
 export type Facts = {
@@ -16,28 +17,26 @@ export type Facts = {
   updatedAt: string | null
 }
 
-export type Row = Facts & {
-  syncSource: Source | null
-  syncedAt: string | null
-  deletedAt: string | null
-}
-
 /** `clerk` is null if Clerk does not know the user, `row` if the table has none. */
-export type Profile = { clerk: Facts | null; row: Row | null }
+export type Profile = {
+  clerk: Facts | null
+  row: Facts | null
+  confirmation: Confirmation | undefined
+}
 
 /** PostgREST renames these columns. */
 const COLUMNS =
   'id,firstName:first_name,lastName:last_name,email,phoneNumber:phone_number,username,' +
-  'createdAt:created_at,updatedAt:updated_at,syncSource:sync_source,syncedAt:synced_at,' +
-  'deletedAt:deleted_at'
+  'createdAt:created_at,updatedAt:updated_at'
 
 export async function readProfile(userId: string): Promise<Profile> {
   const query = new URLSearchParams({ id: `eq.${userId}`, select: COLUMNS })
-  const [clerk, rows] = await Promise.all([
+  const [clerk, rows, confirmations] = await Promise.all([
     readClerk(userId),
-    readSupabase<Row[]>(`users?${query}`),
+    readSupabase<Facts[]>(`users?${query}`),
+    readConfirmations([userId]),
   ])
-  return { clerk, row: rows[0] ?? null }
+  return { clerk, row: rows[0] ?? null, confirmation: confirmations[userId] }
 }
 
 async function readClerk(userId: string): Promise<Facts | null> {

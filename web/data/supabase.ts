@@ -1,6 +1,6 @@
 import 'server-only'
 
-/** What writes a user: `sync_source` of `public.users`, and `source` of the ledger. */
+/** What writes a user: the type `user_sync.source`. */
 export type Source = 'webhook' | 'page_load' | 'reconcile'
 
 const TIME_TO_ANSWER_MS = 8_000

@@ -20,38 +20,50 @@ struct Mutant {
     errors: &'static [&'static str],
 }
 
-const RULES: &str = "supabase/migrations/20261123000001_user_sync.sql";
-const USERS: &str = "supabase/migrations/20261123000000_users.sql";
+const RULES: &str = "supabase/migrations/20261125000000_user_sync.sql";
 
-const MUTANTS: [Mutant; 8] = [
+const MUTANTS: [Mutant; 10] = [
     Mutant {
         name: "the second change in one millisecond loses",
         file: RULES,
-        text: "changed_at < stored.updated_at",
-        replacement: "changed_at <= stored.updated_at",
+        text: "changed_at < seen.updated_at",
+        replacement: "changed_at <= seen.updated_at",
         errors: &["the row differs from Clerk"],
     },
     Mutant {
         name: "two changes in one millisecond do not put the row in doubt",
         file: RULES,
-        text: "perform public.user_sync_doubt(clerk_id);",
-        replacement: "null;",
+        text: "set in_doubt_since = clock_timestamp()",
+        replacement: "set in_doubt_since = null",
+        errors: &["the row differs from Clerk"],
+    },
+    Mutant {
+        name: "a lost row that an equal version makes again is not in doubt",
+        file: RULES,
+        text: "changed_at = seen.updated_at and result <> 'unchanged'",
+        replacement: "changed_at = seen.updated_at and result = 'updated'",
+        errors: &["the row differs from Clerk"],
+    },
+    Mutant {
+        name: "who read Clerk before a doubt arose ends it",
+        file: RULES,
+        text: "user_sync_apply.read_at > seen.in_doubt_since",
+        replacement: "true",
         errors: &["the row differs from Clerk"],
     },
     Mutant {
         name: "a tombstone is ignored",
         file: RULES,
-        text: "if stored.deleted_at is not null then",
-        replacement: "if false then",
+        text: "when is_deletion or seen.deleted_at is not null then 'deleted'",
+        replacement: "when is_deletion then 'deleted'",
         errors: &["a deleted user came back", "a tombstone keeps"],
     },
     Mutant {
-        name: "the writes of one user do not wait for each other",
+        name: "a write does not notice that another one came first",
         file: RULES,
-        text: "perform pg_advisory_xact_lock(hashtextextended(clerk_id, 0));",
-        replacement: "",
+        text: "where state.id = clerk_id and state.xmin = seen.version;",
+        replacement: "where state.id = clerk_id;",
         errors: &[
-            "created the row",
             "the row went back",
             "a deleted user came back",
             "a tombstone keeps",
@@ -60,9 +72,9 @@ const MUTANTS: [Mutant; 8] = [
     Mutant {
         name: "the receipt is written without the row",
         file: RULES,
-        text: "    answer := public.user_sync_store(clerk_user, source);\n",
+        text: "    answer := user_sync.write_row(clerk_user);\n",
         replacement: "    begin
-      answer := public.user_sync_store(clerk_user, source);
+      answer := user_sync.write_row(clerk_user);
     exception when others then
       answer := '{\"outcome\": \"updated\", \"email\": null, \"displaced\": []}';
     end;\n",
@@ -70,9 +82,9 @@ const MUTANTS: [Mutant; 8] = [
     },
     Mutant {
         name: "the first e-mail address counts as the primary one",
-        file: USERS,
-        text: "where address ->> 'id' = clerk_user ->> 'primary_email_address_id'",
-        replacement: "limit 1",
+        file: RULES,
+        text: "'strict $[*] ? (@.id == $id)'",
+        replacement: "'lax $[0]'",
         errors: &["the row matches no version"],
     },
     Mutant {

@@ -16,6 +16,7 @@ pub async fn run() -> Result<()> {
     let chromium = stack::chromium()?;
     let log = Log::default();
     let stack = Stack::start(Target::Vercel, &log).await?;
+    stack.postgres.run_sql("web/browser/database.sql").await?;
     let _description = Description::of(&stack)?;
     let environment = stack.web_environment();
     let waiting = Web::start_with_layout("that-waits", &environment, &log).await?;

@@ -48,6 +48,21 @@ pub enum RowStatus {
     Deleted,
 }
 
+/// A look at a user's row.
+#[derive(Debug, Deserialize)]
+pub struct Look {
+    /// The state of the row.
+    pub status: RowStatus,
+    /// When the look began.
+    pub looked_at: LookedAt,
+}
+
+/// When a look began, by the database's clock. Only the database reads it: a version that was read
+/// from Clerk after it may end a doubt that arose before it.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct LookedAt(String);
+
 /// What a write did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -102,7 +117,10 @@ pub struct Written {
 #[derive(Clone, Copy, Debug)]
 pub enum Source<'a> {
     /// A page load read it from Clerk.
-    PageLoad,
+    PageLoad {
+        /// When the page load looked at the row. It read the user from Clerk after that.
+        looked_at: &'a LookedAt,
+    },
     /// An event contained it.
     Webhook {
         /// The event's id, the same in each delivery. The receipt in the ledger has it.
@@ -159,7 +177,7 @@ impl Supabase {
         changed_at: Option<ClerkTime>,
         max_age: Duration,
         deadline: Deadline,
-    ) -> Result<RowStatus, SupabaseError> {
+    ) -> Result<Look, SupabaseError> {
         #[derive(Serialize)]
         struct Arguments<'a> {
             clerk_id: &'a ClerkUserId,
@@ -188,14 +206,16 @@ impl Supabase {
             event_id: Option<&'a EventId>,
             event_type: Option<&'a str>,
             event_at_ms: Option<ClerkTime>,
+            read_at: Option<&'a LookedAt>,
         }
         let arguments = match source {
-            Source::PageLoad => Arguments {
+            Source::PageLoad { looked_at } => Arguments {
                 clerk_user: user,
                 source: "page_load",
                 event_id: None,
                 event_type: None,
                 event_at_ms: None,
+                read_at: Some(looked_at),
             },
             Source::Webhook {
                 event_id,
@@ -207,6 +227,7 @@ impl Supabase {
                 event_id: Some(event_id),
                 event_type: Some(event_type),
                 event_at_ms: happened_at,
+                read_at: None,
             },
         };
         self.call("user_sync_apply", &arguments, deadline).await

@@ -19,7 +19,7 @@ use user_sync_core::{
     function::Function,
     log::{self, Count, Level},
     problem::{Problem, ProblemType},
-    supabase::{self, Outcome, RowStatus, Source, Supabase},
+    supabase::{self, LookedAt, Outcome, RowStatus, Source, Supabase},
     upstream::{Deadline, HttpClient},
 };
 
@@ -106,11 +106,11 @@ impl Function for UserSync {
     ) -> Result<Synced, Problem> {
         let session = self.sessions.verify(request.headers(), deadline).await?;
         let user_id = session.user_id;
-        let row = self
+        let look = self
             .supabase
             .status(&user_id, session.user_changed_at, self.max_age, deadline)
             .await?;
-        match row {
+        match look.status {
             RowStatus::Present => return Ok(Synced::present(user_id)),
             RowStatus::Deleted => return Err(NoUser::Deleted(user_id).into()),
             // People grep for this line, and for the one in `heal`. Keep their words.
@@ -121,21 +121,24 @@ impl Function for UserSync {
                 tracing::info!("[UserSync] User {user_id}... in doubt in database. Syncing...");
             }
         }
-        let status = self.heal(&user_id, deadline).await?;
+        let status = self.heal(&user_id, &look.looked_at, deadline).await?;
         Ok(Synced { status, user_id })
     }
 }
 
 impl UserSync {
     /// Reads the user from Clerk and writes the row.
-    async fn heal(&self, id: &ClerkUserId, deadline: Deadline) -> Result<SyncStatus, Problem> {
+    async fn heal(
+        &self,
+        id: &ClerkUserId,
+        looked_at: &LookedAt,
+        deadline: Deadline,
+    ) -> Result<SyncStatus, Problem> {
         let Some(user) = self.clerk.user(id, deadline).await? else {
             return Err(NoUser::Unknown(id.clone()).into());
         };
-        let written = self
-            .supabase
-            .apply(&user, Source::PageLoad, deadline)
-            .await?;
+        let source = Source::PageLoad { looked_at };
+        let written = self.supabase.apply(&user, source, deadline).await?;
         let (status, count) = match written.outcome {
             Outcome::Created => (SyncStatus::Created, Count::UserHealed(deadline.elapsed())),
             Outcome::Updated | Outcome::Unchanged | Outcome::Stale | Outcome::Duplicate => (

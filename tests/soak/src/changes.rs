@@ -35,9 +35,12 @@ impl History<'_> {
             Change::RenameTwice(user) => {
                 if let Some(user) = live(self, *user) {
                     self.update(user, &json!({ "first_name": new("Name") }))?;
-                    let same = self.users[user].changed_at();
-                    let again = json!({ "first_name": new("Name"), "updated_at": same });
-                    self.update(user, &again)?;
+                    self.rename_again(user)?;
+                }
+            }
+            Change::RenameAgain(user) => {
+                if let Some(user) = live(self, *user) {
+                    self.rename_again(user)?;
                 }
             }
             Change::AddAddress(user) => {
@@ -91,6 +94,7 @@ impl History<'_> {
             is_deleted: false,
             has_tombstone: false,
             at_least: None,
+            is_row_lost: false,
         });
         let user = self.users.len() - 1;
         self.add_event(user, Some(self.users[user].changed_at()))
@@ -104,6 +108,12 @@ impl History<'_> {
             .update(&self.users[user].id, changes)?;
         self.users[user].versions.push(Row::expected(&version));
         self.add_event(user, version["updated_at"].as_i64())
+    }
+
+    fn rename_again(&mut self, user: usize) -> Result<()> {
+        let same = self.users[user].changed_at();
+        let again = json!({ "first_name": new("Name"), "updated_at": same });
+        self.update(user, &again)
     }
 
     fn add_address(&mut self, user: usize) -> Result<()> {

@@ -20,14 +20,15 @@ const IN_FLIGHT: usize = 500;
 /// How many pairs of users swap their addresses at once. PostgREST has a connection for each user.
 const PAIRS: usize = 4;
 
-/// Makes sure that the two writes of a pair conflict: each locks the other's row for a while.
+/// Makes sure that the two writes of a pair conflict: each holds its own user for a while, and then
+/// wants the other.
 const SLOW_UPDATES: &str = "
     create function public.take_time() returns trigger language plpgsql as $$
     begin
         perform pg_sleep(0.1);
         return null;
     end $$;
-    create trigger slow_updates after update on public.profiles
+    create trigger slow_updates after update on user_sync.users
     for each row execute function public.take_time();
 ";
 

@@ -1,5 +1,5 @@
 //! Reads the database directly, not through the functions. Only this module knows the columns of
-//! `public.users` and of the ledger.
+//! `public.users`, of the state and of the ledger.
 
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
@@ -13,7 +13,7 @@ use tokio::{
 };
 use tokio_postgres::{Client, Statement};
 
-/// The rows and the receipts of some users. Times are in ms since 1970.
+/// The rows, the states and the receipts of some users. Times are in ms since 1970.
 const SNAPSHOT: &str = "select
     coalesce((
         select jsonb_object_agg(id, to_jsonb(stored) || jsonb_build_object(
@@ -22,19 +22,18 @@ const SNAPSHOT: &str = "select
         from public.users as stored where id = any($1)
     ), '{}')::text,
     coalesce((
+        select jsonb_object_agg(id, jsonb_build_object(
+            'updated_at', (extract(epoch from updated_at) * 1000)::bigint,
+            'is_deleted', deleted_at is not null))
+        from user_sync.users where id = any($1)
+    ), '{}')::text,
+    coalesce((
         select jsonb_object_agg(event_id, outcome)
-        from public.user_sync_events where user_id = any($1) and event_id is not null
+        from user_sync.events where user_id = any($1) and event_id is not null
     ), '{}')::text";
 
 /// The columns that a tombstone may keep.
-const KEPT: [&str; 6] = [
-    "id",
-    "created_at",
-    "updated_at",
-    "deleted_at",
-    "synced_at",
-    "sync_source",
-];
+const KEPT: [&str; 4] = ["id", "created_at", "updated_at", "deleted_at"];
 
 /// A connection that is opened again after each restart of the database.
 #[derive(Default)]
@@ -44,8 +43,19 @@ pub struct Database(RwLock<Option<Arc<(Client, Statement)>>>);
 pub struct Snapshot {
     /// Rows by user id.
     pub rows: BTreeMap<String, Row>,
+    /// States by user id.
+    pub states: BTreeMap<String, State>,
     /// Outcomes by event id.
     pub receipts: BTreeMap<String, String>,
+}
+
+/// What the state says about a user.
+#[derive(Deserialize)]
+pub struct State {
+    /// The version that the row has, in ms.
+    pub updated_at: Option<i64>,
+    /// It is a tombstone.
+    pub is_deleted: bool,
 }
 
 /// A row of a user: one that was read, or one that is expected.
@@ -56,7 +66,7 @@ impl Database {
     /// Prepares a database that is new: every snapshot reads the receipts of its users, which
     /// nothing else does.
     pub async fn prepare(postgres: &Postgres) -> Result<()> {
-        let index = "create index on public.user_sync_events (user_id)";
+        let index = "create index on user_sync.events (user_id)";
         Ok(postgres.connect().await?.batch_execute(index).await?)
     }
 
@@ -78,7 +88,8 @@ impl Database {
         let row = client.query_one(statement, &[&ids]).await?;
         Ok(Snapshot {
             rows: serde_json::from_str(row.get(0))?,
-            receipts: serde_json::from_str(row.get(1))?,
+            states: serde_json::from_str(row.get(1))?,
+            receipts: serde_json::from_str(row.get(2))?,
         })
     }
 
@@ -153,7 +164,7 @@ impl Row {
         self.0["updated_at"].as_i64()
     }
 
-    /// Whether the row is a tombstone.
+    /// Whether the row says that the user is deleted.
     pub fn is_tombstone(&self) -> bool {
         !self.0["deleted_at"].is_null()
     }

@@ -128,15 +128,15 @@ impl Harness {
             .try_for_each(|line| self.check_no_private_data(line))
     }
 
-    /// Checks the end of a run: no private data in the ledger, and one row for each user.
+    /// Checks the end of a run: no private data in the ledger, and one state for each user.
     pub async fn finish(&self) -> Result<()> {
         self.check_log()?;
         for entry in retry_while_down(|| self.stack.ledger()).await? {
             self.check_no_private_data(&entry.to_string())?;
         }
-        let rows = retry_while_down(|| self.stack.all_rows()).await?.len();
+        let states = retry_while_down(|| self.stack.all_states()).await?.len();
         let users = self.counts().get(USERS).copied().unwrap_or_default();
-        ensure!(rows as u64 == users, "{users} users have {rows} rows");
+        ensure!(states as u64 == users, "{users} users have {states} states");
         Ok(())
     }
 

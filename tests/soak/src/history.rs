@@ -1,6 +1,9 @@
 //! Runs the steps of a history, and checks the database against the model after every step.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 use anyhow::{Context, Result, bail, ensure};
 use futures_util::future::{join, join_all};
@@ -82,6 +85,10 @@ impl<'a> History<'a> {
                 self.fail(*user, *fault, *times);
                 Ok(())
             }
+            Step::LoseRow { user } => {
+                let user = user % self.users.len();
+                self.lose_row(user).await
+            }
             Step::Lose { event } => {
                 if let Some(event) = self.pick(*event, EventState::Waiting) {
                     self.events[event].state = EventState::Lost;
@@ -90,6 +97,16 @@ impl<'a> History<'a> {
                 Ok(())
             }
         }
+    }
+
+    /// Takes a user's row out of the app's table.
+    pub async fn lose_row(&mut self, user: usize) -> Result<()> {
+        let id = &self.users[user].id;
+        if retry_while_down(|| self.harness.stack.lose_row(id)).await? {
+            self.users[user].is_row_lost = true;
+            self.harness.count("rows lost");
+        }
+        Ok(())
     }
 
     /// One of the events in this state, by number.
@@ -266,6 +283,8 @@ impl<'a> History<'a> {
                     match event.changed_at {
                         Some(changed_at) if answer.body["outcome"] != "deleted" => {
                             user.is_at_least(changed_at);
+                            let outcome = answer.body["outcome"].as_str().unwrap_or_default();
+                            user.is_row_lost &= ["stale", "duplicate"].contains(&outcome);
                         }
                         _ => user.has_tombstone = true,
                     }
@@ -287,6 +306,7 @@ impl<'a> History<'a> {
                     let is_synced = answer.body["status"] != "present";
                     let changed_at = changed_at.filter(|_| is_synced || has_updated_at);
                     self.users[user].is_at_least(changed_at.unwrap_or_default());
+                    self.users[user].is_row_lost = false;
                 }
                 410 => ensure!(
                     self.users[user].is_deleted,
@@ -326,7 +346,7 @@ impl<'a> History<'a> {
         let postgres = &self.harness.stack.postgres;
         let snapshot = self.harness.database.snapshot(postgres, &ids).await?;
         for user in &mut self.users {
-            user.check(snapshot.rows.get(&user.id))?;
+            user.check(snapshot.rows.get(&user.id), snapshot.states.get(&user.id))?;
         }
         for event in &self.events {
             let receipt = snapshot.receipts.get(&event.webhook.id);
@@ -369,14 +389,13 @@ impl<'a> History<'a> {
         let postgres = &self.harness.stack.postgres;
         let snapshot = self.harness.database.snapshot(postgres, &ids).await?;
         for user in &self.users {
+            if user.is_deleted {
+                ensure!(user.has_tombstone, "{} has no tombstone", user.id);
+                continue;
+            }
             let row = snapshot.rows.get(&user.id).context("a user has no row")?;
-            let is_equal = if user.is_deleted {
-                user.has_tombstone
-            } else {
-                row.matches(user.current())
-            };
             ensure!(
-                is_equal,
+                row.matches(user.current()),
                 "the row differs from Clerk: {row}, expected {}",
                 user.current()
             );
@@ -392,8 +411,10 @@ impl<'a> History<'a> {
                     .await?;
             }
         }
-        // No event says which of two versions of one millisecond is newer. A page load finds out.
-        if !self.users[user].is_deleted && self.users[user].is_ambiguous() {
+        // No event says which of two versions of one millisecond is newer, and none that was accepted
+        // comes again for a row that was lost. A page load finds out.
+        let known = &self.users[user];
+        if !known.is_deleted && (known.is_ambiguous() || known.is_row_lost) {
             self.until_accepted(|history| history.page(user, json!({})))
                 .await?;
         }
@@ -425,6 +446,39 @@ impl<'a> History<'a> {
             &[200]
         };
         self.send(&call, expected).await
+    }
+
+    /// Loads a page without faults. It reads the user from Clerk, if it does so at all, before
+    /// `meanwhile`, and writes after it.
+    pub async fn load_page_meanwhile(
+        &mut self,
+        user: usize,
+        meanwhile: impl AsyncFnOnce(&mut Self) -> Result<()>,
+    ) -> Result<()> {
+        let call = self.page(user, json!({}));
+        let (id, harness) = (self.users[user].id.clone(), self.harness);
+        let clerk = &harness.stack.clerk;
+        clerk.faults().plan(&id, ClerkFault::Held, Some(1));
+        let is_answered = AtomicBool::new(false);
+        let page = async {
+            let answer = harness.send(&call.request).await;
+            is_answered.store(true, Ordering::Relaxed);
+            answer
+        };
+        let others = async {
+            while !clerk.is_held(&id) && !is_answered.load(Ordering::Relaxed) {
+                sleep(Duration::from_millis(1)).await;
+            }
+            let result = meanwhile(self).await;
+            clerk.faults().end(&id);
+            result
+        };
+        let (answer, result) = join(page, others).await;
+        result?;
+        let answer = answer?;
+        let is_expected = answer.status == 200 || answer.status == 410;
+        ensure!(is_expected, "a call without faults was answered {answer:?}");
+        self.record(&call.subject, Ok(answer))
     }
 
     async fn send(&mut self, call: &PreparedCall, expected: &[u16]) -> Result<()> {

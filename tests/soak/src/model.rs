@@ -4,7 +4,7 @@
 use anyhow::{Context, Result, bail, ensure};
 use stack::clerk::WebhookEvent;
 
-use crate::database::Row;
+use crate::database::{Row, State};
 
 /// A user in Clerk, and what the functions have promised about them.
 pub struct User {
@@ -14,10 +14,12 @@ pub struct User {
     pub versions: Vec<Row>,
     /// The user is deleted in Clerk.
     pub is_deleted: bool,
-    /// The row is a tombstone: an answer said so, or a snapshot.
+    /// There is a tombstone: an answer said so, or a snapshot.
     pub has_tombstone: bool,
     /// There is a row, not older than this (in ms): an answer said so, or a snapshot.
     pub at_least: Option<i64>,
+    /// The row was taken out of the app's table, and nothing has put it back.
+    pub is_row_lost: bool,
 }
 
 /// An event about a user.
@@ -69,45 +71,58 @@ impl User {
         self.at_least = self.at_least.max(Some(changed_at));
     }
 
-    /// Compares the row with what is known, and records what it adds to that.
-    pub fn check(&mut self, row: Option<&Row>) -> Result<()> {
-        let Some(row) = row else {
+    /// Compares the row and the state with what is known, and records what they add to that.
+    pub fn check(&mut self, row: Option<&Row>, state: Option<&State>) -> Result<()> {
+        let Some(state) = state else {
             ensure!(
-                !self.has_tombstone && self.at_least.is_none(),
-                "the row of {} is lost",
+                !self.has_tombstone && self.at_least.is_none() && row.is_none(),
+                "the state of {} is lost",
                 self.id
             );
             return Ok(());
         };
-        if row.is_tombstone() {
-            self.check_tombstone(row)
-        } else {
-            self.check_live(row)
+        if state.is_deleted {
+            ensure!(self.is_deleted, "a live user has a tombstone: {}", self.id);
+            self.has_tombstone = true;
+            return row.map_or(Ok(()), Self::check_erased);
         }
-    }
-
-    fn check_live(&mut self, row: &Row) -> Result<()> {
-        ensure!(!self.has_tombstone, "a deleted user came back: {row}");
-        let changed_at = row.updated_at().context("a live row has no updated_at")?;
+        ensure!(!self.has_tombstone, "a deleted user came back: {}", self.id);
+        let changed_at = state.updated_at.context("a state has no version")?;
         ensure!(
             Some(changed_at) >= self.at_least,
-            "the row went back to {changed_at}, before {:?}: {row}",
-            self.at_least
+            "the row went back to {changed_at}, before {:?}: {}",
+            self.at_least,
+            self.id
         );
+        self.is_at_least(changed_at);
+        match row {
+            None => ensure!(self.is_row_lost, "the row of {} is lost", self.id),
+            Some(row) => self.check_live(row, changed_at)?,
+        }
+        Ok(())
+    }
+
+    fn check_live(&mut self, row: &Row, changed_at: i64) -> Result<()> {
         ensure!(
             self.versions.iter().any(|version| row.matches(version)),
             "the row matches no version of the user: {row}"
         );
-        self.is_at_least(changed_at);
+        ensure!(
+            row.updated_at() == Some(changed_at),
+            "the state says {changed_at}, and the row is another version: {row}"
+        );
+        self.is_row_lost = false;
         Ok(())
     }
 
-    fn check_tombstone(&mut self, row: &Row) -> Result<()> {
-        ensure!(self.is_deleted, "a live user has a tombstone: {row}");
+    fn check_erased(row: &Row) -> Result<()> {
         if let Some(column) = row.personal_column() {
             bail!("a tombstone keeps {column}: {row}");
         }
-        self.has_tombstone = true;
+        ensure!(
+            row.is_tombstone(),
+            "the row of a deleted user is not marked: {row}"
+        );
         Ok(())
     }
 }

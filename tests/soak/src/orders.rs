@@ -7,11 +7,21 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 
 use crate::{harness::Harness, history::History, steps::Change};
 
-/// Something that arrives: an event by number, or a page load by a user after this many changes.
+/// Something that arrives.
 #[derive(Clone, Copy, Debug)]
 enum Arrival {
+    /// An event, by number.
     Event(usize),
-    Page { user: usize, changes: usize },
+    /// A page load by a user, after this many changes.
+    Page {
+        user: usize,
+        changes: usize,
+        /// How many of the next arrivals come after it has read the user from Clerk, and before it
+        /// writes.
+        meanwhile: usize,
+    },
+    /// The user's row is deleted from the app's table.
+    RowLost(usize),
 }
 
 /// What happens in Clerk, and how many users may load a page.
@@ -21,20 +31,45 @@ struct Scenario {
     /// For each event, how many changes are made before it is sent.
     events: &'static [usize],
     visitors: usize,
+    what_else: WhatElse,
 }
 
-const SCENARIOS: [Scenario; 3] = [
+/// What else each order is played with.
+#[derive(Clone, Copy, PartialEq)]
+enum WhatElse {
+    Nothing,
+    /// The page load may write later than it reads, with some of the events between.
+    LateWrite,
+    /// The row is lost, at every position.
+    LostRow,
+}
+
+const SCENARIOS: [Scenario; 4] = [
     Scenario {
         name: "created, updated, updated in the same millisecond, deleted",
-        changes: &[Change::SignUp, Change::RenameTwice(0), Change::Delete(0)],
-        events: &[1, 2, 2, 3],
+        changes: &[
+            Change::SignUp,
+            Change::Rename(0),
+            Change::RenameAgain(0),
+            Change::Delete(0),
+        ],
+        events: &[1, 2, 3, 4],
         visitors: 1,
+        what_else: WhatElse::LateWrite,
     },
     Scenario {
         name: "created, updated, updated in the same millisecond",
-        changes: &[Change::SignUp, Change::RenameTwice(0)],
-        events: &[1, 2, 2],
+        changes: &[Change::SignUp, Change::Rename(0), Change::RenameAgain(0)],
+        events: &[1, 2, 3],
         visitors: 1,
+        what_else: WhatElse::LateWrite,
+    },
+    Scenario {
+        name: "created, updated, updated in the same millisecond, and the row is lost",
+        changes: &[Change::SignUp, Change::Rename(0), Change::RenameAgain(0)],
+        events: &[1, 2, 3],
+        visitors: 1,
+        what_else: WhatElse::LostRow,
     },
     Scenario {
         name: "two users, and an e-mail address handed from one to the other",
@@ -45,6 +80,7 @@ const SCENARIOS: [Scenario; 3] = [
         ],
         events: &[1, 2, 3, 3],
         visitors: 2,
+        what_else: WhatElse::Nothing,
     },
 ];
 
@@ -86,16 +122,38 @@ impl Scenario {
                     for changes in
                         self.changes_before(user, &events[..position])..=self.changes.len()
                     {
-                        let mut order: Vec<_> =
-                            events.iter().copied().map(Arrival::Event).collect();
-                        order.insert(position, Arrival::Page { user, changes });
-                        orders.push(order);
+                        // With duplicates there are orders enough.
+                        let late = self.what_else == WhatElse::LateWrite && copies == 1;
+                        let latest = if late { events.len() - position } else { 0 };
+                        for meanwhile in 0..=latest {
+                            let mut order: Vec<_> =
+                                events.iter().copied().map(Arrival::Event).collect();
+                            let page = Arrival::Page {
+                                user,
+                                changes,
+                                meanwhile,
+                            };
+                            order.insert(position, page);
+                            self.with_what_else(order, &mut orders);
+                        }
                     }
                 }
             }
             if !next_permutation(&mut events) {
                 return orders;
             }
+        }
+    }
+
+    fn with_what_else(&self, order: Vec<Arrival>, orders: &mut Vec<Vec<Arrival>>) {
+        if self.what_else != WhatElse::LostRow {
+            orders.push(order);
+            return;
+        }
+        for position in 1..=order.len() {
+            let mut order = order.clone();
+            order.insert(position, Arrival::RowLost(0));
+            orders.push(order);
         }
     }
 
@@ -108,19 +166,32 @@ impl Scenario {
 
     async fn run(&self, harness: &Harness, order: &[Arrival]) -> Result<()> {
         let mut history = History::new(harness);
-        let mut changes = self.changes.iter();
-        for arrival in order {
-            let needed = match *arrival {
-                Arrival::Event(event) => self.events[event],
-                Arrival::Page { changes, .. } => changes,
-            };
-            let made = self.changes.len() - changes.len();
-            for change in changes.by_ref().take(needed.saturating_sub(made)) {
-                history.change(change)?;
-            }
+        let mut made = 0;
+        let mut order = order.iter();
+        while let Some(arrival) = order.next() {
+            self.change(&mut history, &mut made, *arrival)?;
             match *arrival {
                 Arrival::Event(event) => history.deliver(event).await?,
-                Arrival::Page { user, .. } => history.load_page(user).await?,
+                Arrival::Page {
+                    user, meanwhile: 0, ..
+                } => history.load_page(user).await?,
+                Arrival::Page {
+                    user, meanwhile, ..
+                } => {
+                    let others: Vec<_> = order.by_ref().take(meanwhile).copied().collect();
+                    let deliver_others = async |history: &mut History<'_>| {
+                        for other in others {
+                            self.change(history, &mut made, other)?;
+                            if let Arrival::Event(event) = other {
+                                history.deliver(event).await?;
+                            }
+                            history.check().await?;
+                        }
+                        Ok(())
+                    };
+                    history.load_page_meanwhile(user, deliver_others).await?;
+                }
+                Arrival::RowLost(user) => history.lose_row(user).await?,
             }
             history.check().await?;
         }
@@ -132,6 +203,20 @@ impl Scenario {
         }
         history.check().await?;
         history.check_matches_clerk().await
+    }
+
+    /// Makes the changes in Clerk that come before an arrival.
+    fn change(&self, history: &mut History<'_>, made: &mut usize, arrival: Arrival) -> Result<()> {
+        let needed = match arrival {
+            Arrival::Event(event) => self.events[event],
+            Arrival::Page { changes, .. } => changes,
+            Arrival::RowLost(_) => 0,
+        };
+        while *made < needed {
+            history.change(&self.changes[*made])?;
+            *made += 1;
+        }
+        Ok(())
     }
 }
 

@@ -40,6 +40,11 @@ pub enum Step {
         /// How many requests.
         times: usize,
     },
+    /// A user's row is deleted from the app's table, as a restore of that table would.
+    LoseRow {
+        /// The user.
+        user: usize,
+    },
     /// An event is lost and never delivered.
     Lose {
         /// Which of the events that are not delivered yet.
@@ -56,6 +61,8 @@ pub enum Change {
     Rename(usize),
     /// Two new first names in one millisecond.
     RenameTwice(usize),
+    /// A new first name in the millisecond of the user's last change.
+    RenameAgain(usize),
     /// Another e-mail address, which becomes the primary one.
     AddAddress(usize),
     /// A user gives up their e-mail address, and another takes it.
@@ -162,7 +169,8 @@ impl Generator {
                 change: self.change(),
                 after_microseconds: self.0.u64(0..4_000),
             },
-            8_200..8_600 => Step::Lose { event: self.any() },
+            8_200..8_500 => Step::Lose { event: self.any() },
+            8_500..8_600 => Step::LoseRow { user: self.any() },
             8_600..9_698 => Step::Fail {
                 user: self.any(),
                 fault: self.fault(),
@@ -178,7 +186,8 @@ impl Generator {
         match self.0.u32(0..100) {
             0..15 => Change::SignUp,
             15..45 => Change::Rename(self.any()),
-            45..55 => Change::RenameTwice(self.any()),
+            45..50 => Change::RenameTwice(self.any()),
+            50..55 => Change::RenameAgain(self.any()),
             55..68 => Change::AddAddress(self.any()),
             68..80 => Change::HandOver {
                 from: self.any(),

@@ -55,6 +55,8 @@ struct Instance {
     deliveries: watch::Sender<Deliveries>,
     faults: Faults<Fault>,
     requests: Mutex<Vec<String>>,
+    /// The paths of requests that have read and are held, or were.
+    held: Mutex<Vec<String>>,
 }
 
 impl Clerk {
@@ -71,6 +73,7 @@ impl Clerk {
             deliveries: watch::Sender::default(),
             faults: Faults::default(),
             requests: Mutex::default(),
+            held: Mutex::default(),
         });
         let router = backend_api::router(Arc::clone(&instance))
             .nest("/control", control::router(Arc::clone(&instance)));
@@ -201,6 +204,12 @@ impl Clerk {
     /// The faults of requests to the Backend API, by path.
     pub fn faults(&self) -> &Faults<Fault> {
         &self.instance.faults
+    }
+
+    /// Whether a request whose path contains this has read, and is held by its fault.
+    pub fn is_held(&self, about: &str) -> bool {
+        let held = lock(&self.instance.held);
+        held.iter().any(|path| path.contains(about))
     }
 
     /// The paths of all requests to the Backend API so far.

@@ -3,7 +3,7 @@
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
-use tokio_postgres::types::ToSql;
+use tokio_postgres::{Client, types::ToSql};
 
 use crate::Stack;
 
@@ -31,7 +31,7 @@ impl Stack {
     pub async fn receipt(&self, event_id: &str) -> Result<Option<Value>> {
         let rows = self
             .rows(
-                "public.user_sync_events as entry where event_id = $1",
+                "user_sync.events as entry where event_id = $1",
                 &[&event_id],
             )
             .await?;
@@ -40,7 +40,7 @@ impl Stack {
 
     /// The whole ledger, oldest first.
     pub async fn ledger(&self) -> Result<Vec<Value>> {
-        self.rows("public.user_sync_events as entry order by number", &[])
+        self.rows("user_sync.events as entry order by number", &[])
             .await
     }
 
@@ -53,12 +53,42 @@ impl Stack {
             .collect()
     }
 
-    /// Makes a row one minute older than the default of `USER_SYNC_MAX_AGE` allows.
+    /// What the state says about a user, if it knows them.
+    pub async fn state(&self, user_id: &str) -> Result<Option<Value>> {
+        let rows = self
+            .rows("user_sync.users as entry where id = $1", &[&user_id])
+            .await?;
+        Ok(rows.into_iter().next())
+    }
+
+    /// The state of all users.
+    pub async fn all_states(&self) -> Result<Vec<Value>> {
+        self.rows("user_sync.users as entry order by id", &[]).await
+    }
+
+    /// Deletes a user's row from the app's table, as a restore would. Returns whether there was one.
+    pub async fn lose_row(&self, user_id: &str) -> Result<bool> {
+        let client = self.postgres.connect().await?;
+        let sql = "delete from public.users where id = $1";
+        Ok(client.execute(sql, &[&user_id]).await? == 1)
+    }
+
+    /// Locks a user's state until the returned connection is dropped.
+    pub async fn hold_user(&self, user_id: &str) -> Result<Client> {
+        let client = self.postgres.connect().await?;
+        client.batch_execute("begin").await?;
+        let sql = "select from user_sync.users where id = $1 for update";
+        client.query_one(sql, &[&user_id]).await?;
+        Ok(client)
+    }
+
+    /// Makes a user's confirmation one minute older than the default of `USER_SYNC_MAX_AGE` allows.
     pub async fn age_row(&self, user_id: &str) -> Result<()> {
-        let sql = "update public.users set synced_at = now() - interval '24 hours 1 minute' where id = $1";
+        let sql = "update user_sync.users
+            set confirmed_at = now() - interval '24 hours 1 minute' where id = $1";
         let client = self.postgres.connect().await?;
         let rows = client.execute(sql, &[&user_id]).await?;
-        ensure!(rows == 1, "{user_id} has no row");
+        ensure!(rows == 1, "{user_id} has no state");
         Ok(())
     }
 }

@@ -47,6 +47,11 @@ impl<F: Copy + Debug> Faults<F> {
         self.all(|all| all.retain(|planned| !planned.about.contains(about)));
     }
 
+    /// Whether a fault of this request is planned, or was and is not ended.
+    pub fn are_planned(&self, request: &str) -> bool {
+        self.all(|all| all.iter().any(|planned| request.contains(&planned.about)))
+    }
+
     /// The fault of the next request. `request` is the text to search.
     pub fn next(&self, request: &str) -> Option<F> {
         let fault = self.all(|all| {

@@ -30,7 +30,7 @@ export default async function HealthPage() {
           {health.rejected === 1 ? 'An event was' : `${health.rejected} events were`} rejected in
           the last 24 hours. The ledger says why:
           <code className="query">
-            select event_id, user_id, reason from user_sync_events where outcome = 'rejected'
+            select event_id, user_id, reason from user_sync.events where outcome = 'rejected'
           </code>
         </p>
       )}

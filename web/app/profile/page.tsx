@@ -3,7 +3,8 @@ import type { Metadata } from 'next'
 import { sourceName } from '@/app/source-name'
 import { TimeAgo } from '@/app/time-ago'
 import { WhenSynced } from '@/components/providers/user-sync-provider'
-import { type Facts, type Row, readProfile } from '@/data/profile'
+import type { Confirmation } from '@/data/confirmations'
+import { type Facts, readProfile } from '@/data/profile'
 import { RefreshOnceSynced, SyncNote } from './sync-note'
 import './profile.css'
 
@@ -11,7 +12,7 @@ export const metadata: Metadata = { title: 'Profile' }
 
 export default async function ProfilePage() {
   const { userId } = await auth.protect()
-  const { clerk, row } = await readProfile(userId)
+  const { clerk, row, confirmation } = await readProfile(userId)
   return (
     <>
       <div className="page-head">
@@ -32,8 +33,13 @@ export default async function ProfilePage() {
               <code>public.users</code> says
             </h2>
           </div>
-          {row ? (
-            <RowFacts row={row} />
+          {confirmation?.deleted_at ? (
+            <p className="empty">
+              A tombstone: you were deleted <TimeAgo at={confirmation.deleted_at} />. No personal
+              data is left.
+            </p>
+          ) : row ? (
+            <RowFacts row={row} confirmation={confirmation} />
           ) : (
             <WhenSynced fallback={<RowSkeleton />}>
               <RefreshOnceSynced fallback={<RowSkeleton />}>
@@ -47,21 +53,15 @@ export default async function ProfilePage() {
   )
 }
 
-function RowFacts({ row }: { row: Row }) {
-  if (row.deletedAt) {
-    return (
-      <p className="empty">
-        A tombstone: you were deleted <TimeAgo at={row.deletedAt} />. No personal data is left.
-      </p>
-    )
-  }
+function RowFacts({ row, confirmation }: { row: Facts; confirmation: Confirmation | undefined }) {
+  const { confirmed_at: at, confirmed_by: source, in_doubt } = confirmation ?? {}
   return (
     <>
       <FactList facts={row} />
       <p className="panel-foot">
-        {row.syncedAt && row.syncSource ? (
+        {at && source && !in_doubt ? (
           <>
-            Confirmed by {sourceName[row.syncSource].toLowerCase()}, <TimeAgo at={row.syncedAt} />
+            Confirmed by {sourceName[source].toLowerCase()}, <TimeAgo at={at} />
           </>
         ) : (
           'In doubt: your next page load reads it again from Clerk'

@@ -102,9 +102,9 @@ impl SupabaseError {
             Self::NotMigrated { .. } => Some(
                 "run the files of supabase/migrations on this project; if they were run, wait for the schema cache, or run: notify pgrst, 'reload schema'",
             ),
-            Self::Refused { code, .. } if code == "42501" => {
-                Some("grant service_role what the functions of your own mapping read and write")
-            }
+            Self::Refused { code, .. } if code == "42501" => Some(
+                "grant the owner of the functions, postgres, what your own mapping reads and writes",
+            ),
             Self::Refused { .. } => Some(
                 "SUPABASE_SECRET_KEY (or SUPABASE_SERVICE_ROLE_KEY) must be a secret key (sb_secret_…), or the service_role JWT, of the project at SUPABASE_URL",
             ),
@@ -118,7 +118,7 @@ impl SupabaseError {
                 "look the code up in PostgreSQL's documentation, appendix A, and run the files of supabase/migrations, or fix your own mapping",
             ),
             Self::Busy { code, .. } if code == "23505" => Some(
-                "if this lasts, a column of your own table is unique and user_sync_store does not take its value from the older user: see supabase/examples/profiles.sql",
+                "if this lasts, a column of your own table is unique and user_sync.write_row does not take its value from the older user: see supabase/examples/profiles.sql",
             ),
             Self::Busy { .. } | Self::NoAnswer(_) => None,
         }

@@ -37,6 +37,8 @@ pub enum Fault {
         /// How late.
         milliseconds: u64,
     },
+    /// It reads at once, and answers when this fault is ended.
+    Held,
     /// It never answers.
     Silent,
     /// It hangs up in the middle of an answer.
@@ -78,6 +80,7 @@ async fn admit(
         }
         Some(Fault::Silent) => std::future::pending().await,
         Some(Fault::HangUp) => return hang_up(),
+        Some(Fault::Held) => return hold(&instance, request, next).await,
         None => {}
     }
     let key = headers
@@ -88,6 +91,16 @@ async fn admit(
         return error(StatusCode::UNAUTHORIZED, "authentication_invalid").into_response();
     }
     next.run(request).await
+}
+
+async fn hold(instance: &Instance, request: Request, next: Next) -> Response {
+    let uri = request.uri().to_string();
+    let answer = next.run(request).await;
+    lock(&instance.held).push(uri.clone());
+    while instance.faults.are_planned(&uri) {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    answer
 }
 
 async fn session_keys(State(instance): State<Arc<Instance>>) -> Response {
