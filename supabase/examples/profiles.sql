@@ -75,6 +75,13 @@ begin
     where state.id = holder
     for update;
     if holder_version > version then
+      -- While this waited, the holder may have moved on to another address.
+      continue when not exists (
+        select from public.profiles as other
+        where other.clerk_user_id = holder and other.email = mapped.email
+      );
+      -- Whoever holds even the placeholder of this user is left to the unique constraint.
+      exit when mapped.email = user_sync.no_email(mapped.clerk_user_id);
       displaced := displaced || mapped.clerk_user_id;
       mapped.email := user_sync.no_email(mapped.clerk_user_id);
     else

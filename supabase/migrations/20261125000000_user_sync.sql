@@ -15,6 +15,8 @@
 -- and so do an operator's own grants and functions. Functions are replaced and never dropped,
 -- because a call that is running would fail.
 
+begin;
+
 create schema if not exists user_sync;
 
 comment on schema user_sync is
@@ -47,6 +49,10 @@ create table if not exists user_sync.users (
   constraint users_have_a_version check (updated_at is not null or deleted_at is not null)
 ) with (fillfactor = 90);
 
+-- Nobody but the owner has rights on a new schema and its tables. This is in case somebody exposes
+-- it. It stands before the indexes, so that a second run locks in the order of a write.
+alter table user_sync.users enable row level security;
+
 comment on table user_sync.users is
   'The state: what the rules know of each Clerk user. Only user_sync_apply writes here. No '
   'personal data.';
@@ -77,6 +83,8 @@ create table if not exists user_sync.events (
   reason text
 );
 
+alter table user_sync.events enable row level security;
+
 -- The indexes are made with the table: on a ledger that is full, each would block writes for as
 -- long as it takes.
 
@@ -93,11 +101,6 @@ comment on table user_sync.events is
 comment on column user_sync.events.event_id is
   'The svix-id of a webhook. Null for the other sources.';
 comment on column user_sync.events.reason is 'Why the event was rejected.';
-
--- Nobody but the owner has rights on a new schema and its tables. This is in case somebody exposes
--- it.
-alter table user_sync.users enable row level security;
-alter table user_sync.events enable row level security;
 
 
 create or replace function user_sync.primary_of(identifications jsonb, id jsonb)
@@ -276,7 +279,9 @@ begin
     -- Of two versions of one millisecond nobody knows which is newer. If this one changed the row,
     -- or made it again because it was gone, the other may be the right one: from now on the user is
     -- in doubt. So is whoever gave up a unique value.
-    is_ambiguous := changed_at = seen.updated_at and result <> 'unchanged';
+    -- So is one whose row was there before us, if an event changed it: nobody knows its version.
+    is_ambiguous := changed_at = seen.updated_at and result <> 'unchanged'
+      or seen.version is null and is_webhook and result = 'updated';
     if is_ambiguous or answer -> 'displaced' <> '[]' then
       doubtful := array(select jsonb_array_elements_text(answer -> 'displaced'));
       if is_ambiguous then
@@ -440,3 +445,5 @@ comment on function public.user_sync_prune is
 revoke execute on all routines in schema user_sync from public;
 
 notify pgrst, 'reload schema';
+
+commit;

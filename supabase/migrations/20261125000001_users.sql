@@ -7,6 +7,8 @@
 -- Runs as Supabase's `postgres` role. Running it again does no harm: an operator's own grants,
 -- policies and mapping stay.
 
+begin;
+
 do $$
 declare
   missing text;
@@ -64,6 +66,14 @@ begin
   if missing is not null then
     raise exception 'public.users is another table: it lacks %', missing
       using hint = 'Map onto your own table instead: see supabase/examples/profiles.sql.';
+  end if;
+
+  -- The table may have been there before, as Supabase's SQL editor makes one: open to everybody.
+  if not (select relrowsecurity from pg_catalog.pg_class where oid = 'public.users'::regclass)
+    and (has_table_privilege('anon', 'public.users', 'select, insert, update, delete')
+      or has_table_privilege('authenticated', 'public.users', 'insert, update, delete')) then
+    raise exception 'public.users is open to everybody: row level security is off'
+      using hint = 'Run first: alter table public.users enable row level security;';
   end if;
 end
 $$;
@@ -170,3 +180,5 @@ comment on function user_sync.erase_row is
 revoke execute on all routines in schema user_sync from public;
 
 notify pgrst, 'reload schema';
+
+commit;

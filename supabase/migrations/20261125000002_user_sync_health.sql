@@ -5,6 +5,8 @@
 --
 -- Runs as Supabase's `postgres` role. Running it again does no harm.
 
+begin;
+
 create or replace function public.user_sync_health()
 returns jsonb
 language plpgsql stable security definer
@@ -114,3 +116,5 @@ comment on function public.user_sync_health is
   'first page load.';
 
 notify pgrst, 'reload schema';
+
+commit;

@@ -170,6 +170,19 @@ async fn a_row_that_was_there_before_is_adopted() {
 }
 
 #[tokio::test]
+async fn an_event_that_changes_an_adopted_row_puts_the_user_in_doubt() {
+    let database = Database::start().await;
+    let sql = "insert into public.users (id, email) values ('user_1', 'newer@example.com')";
+    database.run_as_owner(sql).await;
+    // It may be a late one: nobody knows the version of a row that was there before.
+    assert_eq!(
+        database.event("msg_1", &user("user_1", T, "Ada")).await,
+        "updated"
+    );
+    assert_eq!(database.status("user_1", None, None).await, "in_doubt");
+}
+
+#[tokio::test]
 async fn a_restored_row_of_a_deleted_user_is_erased_by_the_next_deletion() {
     let database = Database::start().await;
     database.page_load(&user("user_1", T, "Ada")).await;
@@ -639,6 +652,20 @@ async fn the_migration_does_not_touch_another_table_with_the_same_name() {
         "{error}"
     );
     assert!(error.contains("supabase/examples/profiles.sql"), "{error}");
+}
+
+#[tokio::test]
+async fn the_migration_refuses_a_table_that_is_open_to_everybody() {
+    let database = Database::start().await;
+    let client = database.postgres.connect().await.unwrap();
+    let sql = "alter table public.users disable row level security;
+        grant select on public.users to anon";
+    client.batch_execute(sql).await.unwrap();
+    let error = format!("{:?}", database.postgres.migrate().await.unwrap_err());
+    assert!(error.contains("row level security is off"), "{error}");
+    let sql = "alter table public.users enable row level security";
+    client.batch_execute(sql).await.unwrap();
+    database.postgres.migrate().await.unwrap();
 }
 
 #[tokio::test]
